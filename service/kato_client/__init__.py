@@ -1,0 +1,1 @@
+"""The Python client of the KATO service; needs httpx alone, no server packages."""
