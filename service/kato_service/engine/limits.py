@@ -7,6 +7,8 @@ allowed; `field` is what the client calls it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from kato_service.engine.vectors import Vector
 from kato_spec.errors import Rejected
 
