@@ -43,6 +43,10 @@ class Home:
         """Return the directory of one instance: its memory, its log and what was last asked of it."""
         return self.root / "data" / instance_id
 
+    def log(self, instance_id: str) -> Path:
+        """Return the file that the instance's output goes to."""
+        return self.data(instance_id) / "service.log"
+
     def known(self, instance_id: str) -> bool:
         """Say whether an instance of this ID has ever been here."""
         return self.data(instance_id).is_dir()

@@ -13,7 +13,7 @@ from typing import Literal
 from kato_operator.local.asked import Asked, AskedSession, successor
 from kato_operator.local.wanted import Wanted, WantedInstance, WantedSession
 from kato_spec.errors import Rejected
-from kato_spec.records import ParametersRecord, StateRecord
+from kato_spec.records import DeclarationRecord, ParametersRecord, StateRecord
 
 Verdict = Literal["created", "configured", "unchanged", "pruned", "deleted"]
 
@@ -29,15 +29,17 @@ class FoundInstance:
 
 @dataclass(slots=True)
 class Change:
-    """What is to be done about one instance. `asked` is kept first; the rest follows from it, in this order."""
+    """What is to be done about one instance, in this order: stop, keep `asked`, remove its memory, start, sync.
+
+    A stop comes before `asked` is kept, so that an apply that is cut short is taken up by the next one. `sync`: what
+    the service has (parameters, declared sessions) is made equal to `asked` through the side door.
+    """
 
     asked: Asked
     stop: bool = False
-    start: bool = False
-    configure: bool = False
-    declare: list[str] = field(default_factory=list)
-    undeclare: list[str] = field(default_factory=list)
     delete_memory: bool = False
+    start: bool = False
+    sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,14 @@ def _plan_instance(plan: Plan, wanted: WantedInstance, found: FoundInstance) -> 
         }
     )
     change = plan.changes[wanted.id] = Change(new)
-    runs_on = found.running and not wanted.suspended
     change.stop = found.running and (wanted.suspended or old.port != new.port or old.tokens != new.tokens)
     change.start = not wanted.suspended and (change.stop or not found.running)
-    change.configure = runs_on and not change.start and not _is_live(new.parameters, found.state)
-    if change.start:
-        change.declare = [*new.sessions]
+    runs_on = found.running and not change.stop
+    change.sync = change.start or (runs_on and not _is_live(new.parameters, found.state))
     verdict: Verdict = "unchanged"
     if old.parameters is None or (change.start and not change.stop):
         verdict = "created"
-    elif change.stop or change.configure or old.parameters != new.parameters:
+    elif change.stop or change.sync or old.parameters != new.parameters:
         verdict = "configured"
     plan.lines.append(Line(wanted.label, verdict, wanted.id, "suspended, memory kept" if wanted.suspended else ""))
 
@@ -127,14 +127,13 @@ def _plan_session(plan: Plan, wanted: WantedSession, found: Mapping[str, FoundIn
     new = AskedSession(source=wanted.source, manifest=dict(wanted.manifest), record=record)
     change.asked = change.asked.model_copy(update={"sessions": {**change.asked.sessions, wanted.name: new}})
     runs_on = before.running and not change.stop
-    bound = before.state is not None and any(
-        (live.uid, live.generation) == (record.uid, record.generation) for live in before.state.declared
-    )
-    if change.start or (runs_on and not bound):
-        change.declare = [*dict.fromkeys([*change.declare, wanted.name])]
-    verdict: Verdict = "unchanged" if old and old.record == record and (bound or not runs_on) else "configured"
+    unbound = runs_on and not _is_bound(record, before.state)
+    change.sync = change.sync or unbound
+    verdict: Verdict = "created"
+    if old:
+        verdict = "configured" if unbound or old.record != record else "unchanged"
     waits = "" if runs_on or change.start else f"waits for processor {wanted.processor}"
-    plan.lines.append(Line(wanted.label, verdict if old else "created", wanted.processor, waits))
+    plan.lines.append(Line(wanted.label, verdict, wanted.processor, waits))
 
 
 def _gone(wanted: Wanted, found: Mapping[str, FoundInstance]) -> Iterator[tuple[str, str, str | None]]:
@@ -158,12 +157,12 @@ def _remove(
     if session is None:
         forgotten = {"source": "", "manifest": None, "parameters": None}
         change.asked = change.asked.model_copy(update=forgotten)
-        change.stop = before.running
+        change.stop, change.sync = before.running, False
         plan.lines.append(Line(label, verdict, instance_id))
         return
     left = {name: kept for name, kept in change.asked.sessions.items() if name != session}
     change.asked = change.asked.model_copy(update={"sessions": left})
-    change.undeclare.append(before.asked.sessions[session].record.uid)
+    change.sync = change.sync or (before.running and not change.stop)
     plan.lines.append(Line(label, verdict, instance_id))
 
 
@@ -171,3 +170,9 @@ def _is_live(record: ParametersRecord | None, state: StateRecord | None) -> bool
     if record is None or state is None:
         return False
     return (state.parameters_uid, state.parameters_generation) == (record.uid, record.generation)
+
+
+def _is_bound(record: DeclarationRecord, state: StateRecord | None) -> bool:
+    return state is not None and any(
+        (live.uid, live.generation) == (record.uid, record.generation) for live in state.declared
+    )

@@ -57,10 +57,9 @@ def spawn(environment: Mapping[str, str], directory: Path, log: Path) -> subproc
         )
 
 
-def identify(pid: int) -> Identity | None:
-    """Return the process that has `pid` now, or None when there is none."""
-    process = _running(pid)
-    return None if process is None else Identity(pid, process.create_time())
+def started(pid: int) -> float:
+    """Return when the process with `pid`, a child of this one, started (seconds since 1970)."""
+    return psutil.Process(pid).create_time()
 
 
 def alive(identity: Identity) -> bool:

@@ -7,7 +7,7 @@ whole; what it says is checked against the running processes at every reading.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal
@@ -23,6 +23,7 @@ from kato_spec.keys import child_name
 VERSION = 1
 LOCK_SECONDS = 30.0
 Notice = Callable[[str], None]
+Status = Literal["starting", "running", "stopping"]
 
 
 class Instance(BaseModel):
@@ -33,7 +34,7 @@ class Instance(BaseModel):
     name: str
     container: str
     api_port: int
-    status: Literal["starting", "running"]
+    status: Status
     updated: datetime
     pid: int
     started: float
@@ -65,36 +66,39 @@ class Registry:
         self._home = home
         self._notice = notice
 
-    def read(self) -> Instances:
+    def read(self, ended: Collection[Identity] = ()) -> Instances:
         """Return the instances whose process runs, by ID; entries of processes that are gone are dropped.
+
+        Of those in `ended` nothing is said: the caller ended them.
 
         Raises:
             Rejected: the file was written by a newer kato.
             Transient: another command held the lock for too long.
         """
-        with self.changing() as instances:
+        with self.changing(ended) as instances:
             return dict(instances)
 
     @contextmanager
-    def changing(self) -> Iterator[Instances]:
+    def changing(self, ended: Collection[Identity] = ()) -> Iterator[Instances]:
         """Hold the lock and give the instances to change; they are written when the block ends without an error."""
         self._home.prepare()
         with _held(self._home, LOCK_SECONDS):
             on_file, instances = self._load()
             for instance_id in [key for key, entry in instances.items() if not alive(entry.identity)]:
                 gone = instances.pop(instance_id)
-                self._notice(f"{instance_id} (PID {gone.pid}) is gone: entry dropped, memory kept")
+                if gone.status != "stopping" and gone.identity not in ended:
+                    self._notice(f"{instance_id} (PID {gone.pid}) is gone: entry dropped, memory kept")
             yield instances
             if instances != on_file:
                 text = json.dumps(_File(instances=instances).model_dump(mode="json"), indent=2)
                 write_whole(self._home.registry, text + "\n")
 
-    def mark_running(self, instance_id: str, identity: Identity) -> None:
-        """Record that the instance answers, unless its entry is another process's by now."""
+    def mark(self, instance_id: str, identity: Identity, status: Status) -> None:
+        """Record how the instance stands, unless its entry is another process's by now."""
         with self.changing() as instances:
             entry = instances.get(instance_id)
-            if entry and entry.identity == identity and entry.status != "running":
-                instances[instance_id] = entry.model_copy(update={"status": "running", "updated": now()})
+            if entry and entry.identity == identity and entry.status != status:
+                instances[instance_id] = entry.model_copy(update={"status": status, "updated": now()})
 
     def _load(self) -> tuple[Instances | None, Instances]:
         """Return what stands on file (None: nothing usable) and what to go on with."""

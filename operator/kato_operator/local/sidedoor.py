@@ -6,9 +6,9 @@ Called by `machine` (spec: operator.md, "How the operator and the service speak"
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
 
 import httpx
+from pydantic import BaseModel
 
 from kato_operator.local.registry import Instance
 from kato_spec.errors import Rejected, Transient
@@ -46,19 +46,22 @@ class SideDoor:
 
     def configure(self, record: ParametersRecord) -> None:
         """Make `record` the configuration; it is live when this returns."""
-        self._call("PUT", "/internal/parameters", json=record.model_dump(mode="json"))
+        self._call("PUT", "/internal/parameters", record)
 
     def declare(self, record: DeclarationRecord) -> None:
         """Make the declared session exist as `record` says; it is usable when this returns."""
-        self._call("PUT", f"/internal/declarations/{record.uid}", json=record.model_dump(mode="json"))
+        self._call("PUT", f"/internal/declarations/{record.uid}", record)
 
     def undeclare(self, uid: str) -> None:
         """Delete the declared session; one that is gone already is well."""
         self._call("DELETE", f"/internal/declarations/{uid}", gone_is_well=True)
 
-    def _call(self, method: str, path: str, *, gone_is_well: bool = False, **content: Any) -> httpx.Response:
+    def _call(
+        self, method: str, path: str, record: BaseModel | None = None, *, gone_is_well: bool = False
+    ) -> httpx.Response:
+        body = None if record is None else record.model_dump(mode="json")
         try:
-            response = self._http.request(method, path, **content)
+            response = self._http.request(method, path, json=body)
         except httpx.TransportError as error:
             raise Transient(f"{self._id} does not answer ({error}): see `kato logs {self._id}`") from error
         if response.status_code == httpx.codes.NOT_FOUND and gone_is_well:
