@@ -14,7 +14,7 @@ from kato_service.engine.learning import united_metadata
 from kato_service.engine.limits import VectorDimension
 from kato_service.engine.model import Event, Learning
 from kato_service.engine.naming import event_of
-from kato_service.engine.vectors import combined, symbols_of, vector_symbol
+from kato_service.engine.vectors import LearnedVectors, Vector, combined, symbols_of, vector_symbol
 from kato_service.processor.knowledge import Knowledge
 from kato_service.processor.learn import cleared, learning_of, operation_id
 from kato_service.processor.model import Observation, Pending, Percept, Session
@@ -115,19 +115,31 @@ class Course:
             percept=Percept(observation, time),
         )
 
-    def _vectors(self, observation: Observation) -> tuple[dict[str, tuple[float, ...]], tuple[str, ...]]:
+    def _vectors(self, observation: Observation) -> tuple[dict[str, Vector], tuple[str, ...]]:
         """Return the session's vectors with the observation's sum among them, and the symbols that its event gets."""
         vectors = dict(self.session.observed_vectors)
         if not observation.vectors:
             return vectors, ()
-        matcher = self.knowledge.matcher
-        known = next(iter(vectors.values()), None) or next(iter(matcher.vectors().values()), None)
+        known = next(iter({**self._learned_vectors(), **vectors}.values()), None)
+        known = known or next(iter(self.knowledge.matcher.vectors().values()), None)
         found = len(observation.vectors[0])
         if known is not None and len(known) != found:
             raise VectorDimension("vectors", len(known), found)
         vector = combined(observation.vectors)
         vectors.setdefault(vector_symbol(vector), vector)
-        return vectors, symbols_of(vector, matcher.nearest)
+        return vectors, symbols_of(vector, self._nearest)
+
+    def _nearest(self, vector: Vector, count: int) -> tuple[str, ...]:
+        """Return the nearest learned vectors, those learned on this way too, as if each call had been its own."""
+        nearest, learned = self.knowledge.matcher.nearest(vector, count), self._learned_vectors()
+        if not learned:
+            return nearest
+        known, found = self.knowledge.matcher.vectors(), LearnedVectors()
+        found.learn({**learned, **{symbol: known[symbol] for symbol in nearest}})
+        return found.nearest(vector, count)
+
+    def _learned_vectors(self) -> dict[str, Vector]:
+        return {symbol: vector for learning in self.learnings for symbol, vector in learning.vectors.items()}
 
 
 async def observe(
