@@ -13,9 +13,9 @@ from kato_cli.here import machine
 from kato_cli.options import Output, Reference
 from kato_cli.terminal import columns, dump, notice, say
 from kato_operator.local import asked as wishes
-from kato_operator.local.machine import Machine
+from kato_operator.local.machine import Machine, UnknownInstance
 from kato_operator.local.registry import Instance
-from kato_spec.errors import Rejected, Transient
+from kato_spec.errors import Transient
 from kato_spec.records import StateRecord
 
 _ANSWER_SECONDS = 2.0
@@ -52,7 +52,7 @@ def list_instances(
 
 
 def status(instance: Reference, output: Output = None) -> None:
-    """Show one instance: where it answers, what it holds and what was asked of it."""
+    """Show one instance: its address, memory and configuration."""
     here = machine()
     instance_id, entry = here.find(instance)
     view = _view(here, instance_id, entry)
@@ -78,7 +78,7 @@ def logs(
     here = machine()
     log = here.home.log(instance if here.home.known(instance) else here.find(instance)[0])
     if not log.exists():
-        raise Rejected("instance", instance, "one that has been started here before")
+        raise UnknownInstance(instance, f"{instance} has never been started here")
     read = _print_log(log, 0, tail)
     while follow:
         time.sleep(_FOLLOW_SECONDS)

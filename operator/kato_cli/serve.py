@@ -48,9 +48,10 @@ def serve(
         int | None, typer.Option(help="Seconds for requests in flight at the end. Default: 25.")
     ] = None,
 ) -> None:
-    """Run the service of one processor in the foreground, until SIGTERM or Ctrl-C.
+    """Run the service of one processor in the foreground.
 
-    Each option may also be given in the environment, such as KATO_PORT for --port; the option wins.
+    It ends at SIGTERM or Ctrl-C. Each option may also be given in the environment, such as KATO_PORT for --port; the
+    option wins.
     """
     given = {name: value for name, value in locals().items() if value is not None}
     # Only this command needs the service; its web framework must not slow down the others.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import TracebackType
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from kato_operator.local.registry import Instance
 from kato_spec.errors import Rejected, Transient
@@ -42,7 +42,11 @@ class SideDoor:
 
     def state(self) -> StateRecord:
         """Return what the instance says of itself."""
-        return StateRecord.model_validate_json(self._call("GET", "/internal/state").content)
+        content = self._call("GET", "/internal/state").content
+        try:
+            return StateRecord.model_validate_json(content)
+        except ValidationError as error:
+            raise Rejected(f"{self._id} /internal/state", content[:80], "a state record: is this a KATO?") from error
 
     def configure(self, record: ParametersRecord) -> None:
         """Make `record` the configuration; it is live when this returns."""
