@@ -114,7 +114,7 @@ def _table(views: list[dict[str, Any]], *, wide: bool) -> None:
     if wide:
         keys += ["url", "container", "internal_port"]
         head += ["URL", "CONTAINER", "INTERNAL"]
-    rows = [[_age(view[key]) if key == "age_seconds" else _shown(view[key]) for key in keys] for view in views]
+    rows = [[age(view[key]) if key == "age_seconds" else _shown(view[key]) for key in keys] for view in views]
     columns(head, rows)
 
 
@@ -126,7 +126,7 @@ def _shown(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _age(seconds: int) -> str:
+def age(seconds: int) -> str:
     """Write an age as kubectl does: the two largest units, the smaller one only while it matters."""
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if seconds < 120:

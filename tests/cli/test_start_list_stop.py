@@ -187,6 +187,13 @@ def test_a_damaged_registry_is_set_aside_and_rebuilt(kato: Kato) -> None:
     assert kato("stop", "a").out.startswith("a stopped")
 
 
+def test_a_process_that_no_entry_names_gives_way_to_a_new_start(kato: Kato) -> None:
+    orphan = kato.json("start", "--id", "a")["pid"]
+    kato.home.registry.write_text('{"instances": {}}')
+    assert kato.json("start", "--id", "a")["pid"] != orphan
+    assert [found.identity.pid for found in processes.discover(kato.home)] == [kato.registry()["a"]["pid"]]
+
+
 def test_a_registry_of_a_newer_kato_is_refused_by_every_command(kato: Kato) -> None:
     kato.home.prepare()
     kato.home.registry.write_text('{"instances": {}, "version": 9}')

@@ -192,6 +192,8 @@ class Machine:
         try:
             with self.registry.changing() as instances:
                 _refuse_running(order.id, instances)
+                # A start that was killed between spawning and recording leaves a process that no entry names.
+                processes.stop(found.identity for found in processes.discover(self.home) if found.id == order.id)
                 port, internal_port = _ports(order.port, instances)
                 wishes.save(self.home, order.id, order.asked)
                 log = self.home.log(order.id)
