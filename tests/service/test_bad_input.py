@@ -238,4 +238,4 @@ def test_a_body_that_is_no_json_by_its_type_says_so(api: httpx.Client, session: 
 @pytest.mark.parametrize("key", ["", "x" * 256])
 def test_a_bad_idempotency_key(api: httpx.Client, session: Sessions, key: str) -> None:
     answer = api.post(f"/sessions/{session()}/observe", json={"strings": ["a"]}, headers={"Idempotency-Key": key})
-    assert refused(answer, 422, "VALIDATION_ERROR")["field"] == "idempotency-key"
+    assert refused(answer, 422, "VALIDATION_ERROR")["field"] == "Idempotency-Key"
