@@ -42,7 +42,8 @@ def list_instances(
             say(instance_id)
         return
     with ThreadPoolExecutor(max_workers=8) as pool:
-        views = list(pool.map(lambda item: _view(here, *item), sorted(instances.items())))
+        states = pool.map(lambda key: _state(here, key, instances[key]), sorted(instances))
+    views = [_view(key, instances[key], state) for key, state in zip(sorted(instances), states, strict=True)]
     if output in ("json", "yaml"):
         dump({"instances": {view.pop("id"): view for view in views}}, output)
     elif not views:
@@ -55,10 +56,12 @@ def status(instance: Reference, output: Output = None) -> None:
     """Show one instance: its address, memory and configuration."""
     here = machine()
     instance_id, entry = here.find(instance)
-    view = _view(here, instance_id, entry)
+    state = _state(here, instance_id, entry)
     asked = wishes.load(here.home, instance_id)
+    declared = {one.uid: one.session_id for one in state.declared} if state else {}
+    view = _view(instance_id, entry, state)
     view["parameters"] = asked.parameters.parameters if asked.parameters else {}
-    view["declared_sessions"] = sorted(asked.sessions)
+    view["declared_sessions"] = {name: declared.get(one.record.uid) for name, one in asked.sessions.items()}
     view["source"] = asked.source or "kato start"
     view["data"] = str(here.home.data(instance_id))
     view["log"] = str(here.home.log(instance_id))
@@ -85,9 +88,8 @@ def logs(
         read = _print_log(log, read, None)
 
 
-def _view(here: Machine, instance_id: str, instance: Instance) -> dict[str, Any]:
-    """Return everything that is shown of one instance."""
-    state = _state(here, instance_id, instance)
+def _view(instance_id: str, instance: Instance, state: StateRecord | None) -> dict[str, Any]:
+    """Return everything that is shown of one instance; `state` is None when it does not answer."""
     standing = instance.status if state is None else "running"
     return {
         "id": instance_id,

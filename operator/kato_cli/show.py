@@ -126,5 +126,5 @@ def _next_steps(pupils: Sequence[Pupil]) -> None:
     say("  kato list")
     for pupil in pupils:
         if pupil.declared_session:
-            say(f"  kato predict {pupil.processor} --session {pupil.declared_session} --max-predictions 3")
+            say(f"  kato predict {pupil.processor} --session {pupil.declared_session}")
     say("  kato stop --all        (keeps what they learned)")

@@ -41,7 +41,7 @@ def test_the_demo_twice_and_once_more_with_more_to_learn(kato: Kato) -> None:
     assert {key: entry["patterns"] for key, entry in listed.items()} == {"broad": 70, "strict": 70}
     assert {key: entry["sessions"] for key, entry in listed.items()} == {"broad": 1, "strict": 0}
 
-    advice = re.search(r"kato (predict broad --session \S+) --max-predictions 3", more.out)
+    advice = re.search(r"kato (predict broad --session \S+)\n", more.out)
     assert advice
     assert "expected next" in kato(*advice[1].split()).out
     assert kato("stop", "--all").out.count("stopped") == 2
