@@ -48,7 +48,7 @@ CALLS = [
 @pytest.mark.parametrize(("method", "call"), CALLS)
 @pytest.mark.parametrize("session_id", ["p1.none", "x", "p1.%F0%9F%90%88"])
 def test_an_unknown_session_is_named(api: httpx.Client, method: str, call: str, session_id: str) -> None:
-    body = {"observations": [], "strings": []} if method in {"POST", "PUT"} else None
+    body: dict[str, list[str]] | None = {"observations": [], "strings": []} if method in {"POST", "PUT"} else None
     error = refused(api.request(method, f"/sessions/{session_id}{call}", json=body), 404, "SESSION_NOT_FOUND")
     assert error["session_id"] == httpx.URL(f"http://x/{session_id}").path[1:]
 

@@ -30,7 +30,7 @@ def allowed(guarded: ServiceProcess) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Bearer", f"Basic {TOKEN}", TOKEN, "Bearer first-secre\xff"])
 def test_without_a_known_token_only_the_probes_answer(guarded: ServiceProcess, header: str | None) -> None:
-    headers = {"Authorization": header.encode("latin-1")} if header is not None else {}
+    headers = {b"Authorization": header.encode("latin-1")} if header is not None else {}
     with guarded.client() as api:
         for path in ("/ping", "/", "/sessions", "/kato/ping", "/docs", "/openapi.json"):
             answer = api.get(path, headers=headers)

@@ -67,7 +67,7 @@ class ServiceProcess:
     def start(self) -> Self:
         """Start the process and return when it serves."""
         self.spawn()
-        line = eventually(self._serving, timeout=60)
+        line = eventually(self._serving, timeout=60) or {}
         self.port, self.internal_port = line["port"], line["internal_port"]
         return self
 
