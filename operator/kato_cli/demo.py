@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from kato_spec.errors import Rejected
-
 SENTENCES = 3000
 
 
@@ -25,7 +23,9 @@ def demo(
     finds it and asks at once.
     """
     if not file.exists():
-        raise Rejected("--file", str(file), "a manifest; the repository's examples/quickstart.yaml is one")
+        raise typer.BadParameter(
+            f"no file {str(file)!r} here: run this in the repository, or name a manifest by --file"
+        )
     from kato_cli import show  # noqa: PLC0415 - the engine's and the manifests' models, for no other command
 
     show.show(file, count)

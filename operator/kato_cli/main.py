@@ -83,6 +83,9 @@ def run(app: typer.Typer, name: str) -> int:
     except (KatoError, KatoClientError) as error:
         notice(str(error))
         return 1
+    except OSError as error:
+        notice(f"{error.filename or name}: {error.strerror}")
+        return 1
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)  # errors of usage know the command they are about
         shows = context.command_path if context else name

@@ -99,3 +99,8 @@ def test_wrong_usage_is_one_line_with_what_to_do(kato: Run, words: list[str]) ->
     code, out, err = kato(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert re.search(r"\(`kato[ a-z]* --help` shows how\)\n$", err)
+
+
+def test_a_home_that_cannot_be_is_one_line(kato: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KATO_HOME", "/dev/null")
+    assert kato("list") == (1, "", "kato: /dev/null: File exists\n")
