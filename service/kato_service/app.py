@@ -140,7 +140,7 @@ async def _serve(
     try:
         await _start_and_wait(settings, processor, record, listeners, stop)
     finally:
-        processor.ready = False
+        processor.draining = True
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*serving)

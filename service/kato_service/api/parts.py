@@ -36,7 +36,7 @@ def serving(request: Request) -> Processor:
         StillLoading: its memory is not whole yet.
     """
     processor: Processor = request.app.state.processor
-    processor.check_ready()
+    processor.check_loaded()
     return processor
 
 
