@@ -75,11 +75,18 @@ async def clear_stm(processor: Processor, session_id: str) -> Session:
 
 
 async def clear_all(processor: Processor, session_id: str) -> Session:
-    """Empty the session's STM and forget the whole KB of its node; durable when this returns."""
+    """Empty the session's STM and forget the whole KB of its node; durable when this returns.
+
+    The log comes first and the session second: a clearing that was refused leaves nothing behind that could run later
+    and take what others have learned since. Cut off between the two, the KB is empty and the STM is not; asking again
+    finishes it.
+    """
 
     async def step(session: Session) -> tuple[Session, None]:
-        clearing = Clearing(operation_id(session, None))
-        return replace(_cleared(session), pending=Pending(processor.sessions.owner, (clearing,))), None
+        knowledge = await processor.library.open(session.node)
+        # A fresh id: asked again, it clears again.
+        seq = await knowledge.commit((Clearing(f"{session.id}:{processor.sessions.fresh_version()}"),))
+        return replace(_cleared(session), seq=seq), None
 
     return (await processor.sessions.act(session_id, step, NOTHING)).session
 

@@ -62,6 +62,10 @@ class Sessions:
         """The seconds that a session lives without activity unless it asks for something else."""
         return self._parameters.sessions.ttl_seconds
 
+    def fresh_version(self) -> str:
+        """Return a version that no session ever had."""
+        return self._ids.version()
+
     def new(
         self,
         node: str,
