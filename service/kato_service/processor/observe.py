@@ -83,9 +83,10 @@ class Course:
 
     def learn(self, keep: Sequence[Event] = ()) -> str:
         """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little."""
+        events = tuple(self.stm)
         learning = build(
-            operation_id(self._session, self._retry, len(self._learnings)),
-            tuple(self.stm),
+            operation_id(self._session, self._retry, events, len(self._learnings)),
+            events,
             emotives=self._emotives,
             metadata=self._metadata,
             vectors=self._vectors,

@@ -160,6 +160,20 @@ async def test_a_key_counts_once_though_the_sessions_lost_their_last_write() -> 
     assert await frequencies(world) == {done.result.pattern: 1}
 
 
+async def test_a_key_swallows_nothing_else_when_the_sessions_lost_their_last_write() -> None:
+    world, _, _ = mortal()
+    processor, session_id = await ready_to_learn(world)
+    before = await world.sessions.get(session_id)
+    assert before is not None
+    await learn(processor, session_id, Retry("k", "r"))
+    await world.sessions.delete(session_id)
+    await world.sessions.create(before, limit=0, now=world.clock.now())
+    restarted = await world.started()
+    await observe(restarted, session_id, seen("c"))
+    await learn(restarted, session_id, Retry("k", "r"))
+    assert sorted((await frequencies(world)).values()) == [1, 1]
+
+
 async def test_without_a_key_too_since_a_version_names_one_state_for_ever() -> None:
     world, _, _ = mortal()
     processor, session_id = await ready_to_learn(world)

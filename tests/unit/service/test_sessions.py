@@ -143,8 +143,22 @@ async def test_a_key_holds_for_a_day() -> None:
     assert (await learn(processor, session_id, Retry("l", "r"))).result.status == "learned"
     world.clock.forward(1)
     await processor.sweep()
-    await observe(processor, session_id, seen("a"), Retry("k", "r"))
+    await observe(processor, session_id, seen("a", "b"), Retry("k", "r"))
     assert (await processor.sessions.open(session_id)).time == 2
+    await learn(processor, session_id, Retry("l", "r"))
+    assert (await processor.library.read("alice")).matcher.totals().total_pattern_frequencies == 2
+
+
+async def test_a_key_does_not_outlive_the_default_session() -> None:
+    world = World()
+    processor = await world.started()
+    for times in (1, 2):
+        session_id = await processor.open_default()
+        await observe(processor, session_id, seen("a", "b"), Retry("k", "r"))
+        assert (await learn(processor, session_id, Retry("l", "r"))).result.status == "learned"
+        assert (await processor.library.read("default")).matcher.totals().total_pattern_frequencies == times
+        await processor.delete(session_id)
+        world.clock.forward(1)
 
 
 async def test_the_default_session_is_made_when_needed_and_again_after_it_expired() -> None:
