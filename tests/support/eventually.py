@@ -1,4 +1,4 @@
-"""Wait for something to become true, instead of sleeping and hoping: used by every test that watches another process."""
+"""Waiting for what comes true by itself, without a bare sleep: used by every test that watches another process."""
 
 from __future__ import annotations
 
@@ -10,39 +10,30 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(check: Callable[[], T], timeout: float = 10.0, interval: float = 0.05) -> T:
-    """Call `check` until it returns something true and return that.
-
-    An AssertionError of `check` counts as "not yet". After `timeout` seconds the last one is raised, or an
-    AssertionError that shows the last value. `interval` is the pause between two calls, in seconds.
-    """
+def eventually(check: Callable[[], T], *, timeout: float = 10.0, interval: float = 0.05) -> T:  # noqa: ASYNC109 - the name is the contract
+    """Call `check` until it returns something true, and return that; fail after `timeout` seconds with what it said."""
     deadline = time.monotonic() + timeout
     while True:
-        try:
-            value = check()
-        except AssertionError:
-            if time.monotonic() >= deadline:
-                raise
-        else:
-            if value:
-                return value
-            if time.monotonic() >= deadline:
-                raise AssertionError(f"not true after {timeout} s: {check!r} gave {value!r}")
+        found = check()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {found!r} after {timeout:g} s")
         time.sleep(interval)
 
 
-async def eventually_async(check: Callable[[], Awaitable[T]], timeout: float = 10.0, interval: float = 0.05) -> T:  # noqa: ASYNC109 - the same shape as `eventually`
-    """Do what `eventually` does for a coroutine function, without blocking the loop."""
+async def eventually_async(
+    check: Callable[[], Awaitable[T]],
+    *,
+    timeout: float = 10.0,
+    interval: float = 0.05,  # noqa: ASYNC109 - see above
+) -> T:
+    """Do the same for a check that must be awaited."""
     deadline = time.monotonic() + timeout
     while True:
-        try:
-            value = await check()
-        except AssertionError:
-            if time.monotonic() >= deadline:
-                raise
-        else:
-            if value:
-                return value
-            if time.monotonic() >= deadline:
-                raise AssertionError(f"not true after {timeout} s: {check!r} gave {value!r}")
+        found = await check()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {found!r} after {timeout:g} s")
         await asyncio.sleep(interval)

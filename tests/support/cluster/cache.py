@@ -34,6 +34,15 @@ class Part:
     estimate: int = 0
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image in a file. `name` has its tag; `key` names everything that went into it."""
+
+    name: str
+    path: Path
+    key: str
+
+
 def ensure(part: Part, cache: Path = CACHE) -> Path:
     """Return the directory that holds a part, after building it when it is not there."""
     shelf = cache / part.name

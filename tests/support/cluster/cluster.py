@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.cluster.cache import Image
 from tests.support.cluster.errors import ClusterError
 
 Manifest = Mapping[str, Any]
@@ -35,8 +36,8 @@ class Cluster(ABC):
         self.tools = tuple(tools)
 
     @abstractmethod
-    def load(self, archive: Path, key: str) -> None:
-        """Bring an image archive onto the node; `key` names its content, and one that is there is not loaded again."""
+    def load(self, image: Image) -> None:
+        """Bring an image onto the node, unless one of the same content is there."""
 
     @abstractmethod
     def down(self) -> None:

@@ -21,7 +21,7 @@ GO = "1.26.6"  # fetched where the machine has none
 OLDEST_GO = (1, 25)  # what Kubernetes 1.35 is written for
 KUBERNETES = "1.35.4"
 ETCD = "3.6.14"
-TOOLS = '//go:build tools\n\npackage tools\n\nimport (\n{imports}\n)\n'
+TOOLS = "//go:build tools\n\npackage tools\n\nimport (\n{imports}\n)\n"
 PAUSE = """\
 package main
 
@@ -85,7 +85,11 @@ def kubernetes_module(target: Path) -> None:
     """Write the module that Kubernetes is built in: every staging module is the published one of the same version."""
     told = subprocess.run(
         [go(), "mod", "download", "-json", f"k8s.io/kubernetes@v{KUBERNETES}"],
-        capture_output=True, text=True, cwd=target, env=environment(), check=False,
+        capture_output=True,
+        text=True,
+        cwd=target,
+        env=environment(),
+        check=False,
     )
     if told.returncode != 0:
         raise ClusterError(f"Go cannot fetch Kubernetes {KUBERNETES}: {told.stderr.strip() or told.stdout.strip()}")
@@ -115,7 +119,9 @@ def build_in_module(module: Path, package: str, target: Path, flags: str = "") -
         shutil.copytree(module, work)
         run_logged(
             [go(), "build", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", target, package],
-            log(target.name), cwd=work, env=environment(GOFLAGS="-mod=mod"),
+            log(target.name),
+            cwd=work,
+            env=environment(GOFLAGS="-mod=mod"),
         )
 
 

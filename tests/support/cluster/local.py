@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.support.cluster import node, parts, runs
 from tests.support.cluster.box import Box, find_box, reap
+from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.runs import Run
@@ -34,13 +35,13 @@ class LocalCluster(Cluster):
         """Move the calling thread into the box's network."""
         return self.box.entered()
 
-    def load(self, archive: Path, key: str) -> None:
-        """Import an image archive into containerd, unless it is there."""
-        if self.ctr("images", "list", "--quiet", f'labels."{CONTENT}"=={key}').strip():
+    def load(self, image: Image) -> None:
+        """Import an image into containerd, unless one of the same content is there."""
+        if self.ctr("images", "list", "--quiet", f'labels."{CONTENT}"=={image.key}').strip():
             return
-        for line in self.ctr("images", "import", str(archive)).splitlines():
+        for line in self.ctr("images", "import", str(image.path)).splitlines():
             if line.startswith("unpacking "):
-                self.ctr("images", "label", line.split()[1], f"{CONTENT}={key}")
+                self.ctr("images", "label", line.split()[1], f"{CONTENT}={image.key}")
 
     def ctr(self, *words: str) -> str:
         """Run containerd's command line on the images and containers of Kubernetes."""

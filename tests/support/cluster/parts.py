@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import dataclass
+import shutil
 from functools import cache
 from pathlib import Path
 
 from tests.support.cluster import buildah, golang
-from tests.support.cluster.cache import Part, ensure
+from tests.support.cluster.cache import Image, Part, ensure
 from tests.support.cluster.node import PAUSE_IMAGE
 
 COREDNS = "1.12.4"
@@ -18,14 +18,6 @@ HELM = "3.20.2"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 PLATFORM = MACHINES.get(platform.machine(), platform.machine())
 PAUSE_KEY = f"{hashlib.sha256(golang.PAUSE.encode()).hexdigest()[:12]}-{PLATFORM}"
-
-
-@dataclass(frozen=True)
-class Archive:
-    """An image in a file; `key` names its content."""
-
-    path: Path
-    key: str
 
 
 def table() -> dict[str, Part]:
@@ -56,15 +48,20 @@ def tools() -> list[Path]:
     return [program(name).parent for name in ("kubectl", "helm")]
 
 
+def missing_tools() -> list[Path]:
+    """Return the directories of those of kubectl and helm that are not on PATH: a foreign cluster needs no more."""
+    return [program(name).parent for name in ("kubectl", "helm") if shutil.which(name) is None]
+
+
 def pause() -> Path:
     """Return the pause program."""
     return ensure(golang.pause(PAUSE_KEY)) / "pause"
 
 
-def pause_image() -> Archive:
+def pause_image() -> Image:
     """Return the image every pod's sandbox runs."""
 
     def build(target: Path) -> None:
         buildah.from_files({"pause": pause()}, PAUSE_IMAGE, target / "image.tar", entrypoint="/pause")
 
-    return Archive(ensure(Part("pause-image", PAUSE_KEY, build)) / "image.tar", PAUSE_KEY)
+    return Image(PAUSE_IMAGE, ensure(Part("pause-image", PAUSE_KEY, build)) / "image.tar", PAUSE_KEY)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,15 +32,13 @@ KIND = "kind"
 class Record:
     """What another process must know of a run: `kind` is LOCAL or KIND; one that is `kept` outlives its starter."""
 
-    name: str
     kind: str
     kept: bool = False
-    slot: str = ""  # the image store in use, see slots.py
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory. `owner` is held by the process that raised the cluster, and is None elsewhere."""
+    """A run directory. `owner` is the lock of the process that raised the cluster, and is None elsewhere."""
 
     path: Path
     owner: FileLock | None = None
@@ -75,24 +73,25 @@ class Run:
         half.rename(self.path / RECORD)
 
 
-def create(name: str, kind: str, runs: Path = RUNS) -> Run:
+def create(name: str, kind_: str, runs: Path = RUNS) -> Run:
     """Make a run directory owned by this process. ClusterError when a cluster of that name is there."""
-    runs.mkdir(parents=True, exist_ok=True)
-    with FileLock(runs / ".lock"):  # nobody sweeps between the directory and its owner's lock
+    with all_runs(runs):
         path = runs / name
         if path.exists():
-            raise ClusterError(f"cluster {name} is already there: end it with `make cluster-down`")
+            raise ClusterError(f"cluster {name} is there already")
         owner = owner_lock(path)
-        (path / "logs").mkdir(parents=True)
         owner.acquire(timeout=0)
+        (path / "logs").mkdir(parents=True)
         run = Run(path, owner)
-        run.write(Record(name, kind))
+        run.write(Record(kind_))
     return run
 
 
-def owner_lock(path: Path) -> FileLock:
-    """Return the lock that says whose run it is; it lies beside the directory, which comes and goes."""
-    return FileLock(path.with_name(f".{path.name}.owner"))
+def keep(run: Run) -> None:
+    """Leave a run of this process to whoever ends it by its name."""
+    run.write(replace(run.record(), kept=True))
+    if run.owner is not None:
+        run.owner.release()
 
 
 def find(name: str, runs: Path = RUNS) -> Run | None:
@@ -107,24 +106,9 @@ def every(runs: Path = RUNS) -> Iterator[Run]:
         yield Run(path)
 
 
-def is_dead(run: Run) -> bool:
-    """Say whether nobody owns a run, and nobody left it on purpose or the machine has restarted since."""
-    lock = owner_lock(run.path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    lock.release()
-    if not (run.path / RECORD).exists():
-        return True
-    record = run.record()
-    return not record.kept or (record.kind == LOCAL and find_box(run.path) is None)
-
-
 def sweep(runs: Path = RUNS) -> list[str]:
     """End what dead runs left behind and return their names."""
-    runs.mkdir(parents=True, exist_ok=True)
-    with FileLock(runs / ".lock"):
+    with all_runs(runs):
         dead = [run for run in every(runs) if is_dead(run)]
         for run in dead:
             say(f"sweeping cluster {run.name}, whose harness died")
@@ -133,10 +117,44 @@ def sweep(runs: Path = RUNS) -> list[str]:
 
 
 def end(run: Run) -> None:
-    """End a run, owned by this process or by none: its processes and all they hold, its groups, its directory."""
-    with FileLock(run.path.with_name(".lock")):
+    """End a run with all it holds; one that is gone is no error. ClusterError when a living process owns it."""
+    with all_runs(run.path.parent):
+        if run.owner is None and is_owned(run):
+            raise ClusterError(f"cluster {run.name} belongs to a process that still runs")
         if run.path.exists():
             remove(run)
+
+
+def all_runs(runs: Path) -> FileLock:
+    """Return the lock under which runs come and go: nobody sweeps between a directory and its owner's lock."""
+    runs.mkdir(parents=True, exist_ok=True)
+    return FileLock(runs / ".lock")
+
+
+def owner_lock(path: Path) -> FileLock:
+    """Return the lock that says whose run it is; it lies beside the directory, which comes and goes."""
+    return FileLock(path.with_name(f".{path.name}.owner"))
+
+
+def is_owned(run: Run) -> bool:
+    """Say whether a living process owns a run."""
+    lock = owner_lock(run.path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def is_dead(run: Run) -> bool:
+    """Say whether nobody owns a run, and nobody left it on purpose or the machine has restarted since."""
+    if is_owned(run):
+        return False
+    if not (run.path / RECORD).exists():
+        return True
+    record = run.record()
+    return not record.kept or (record.kind == LOCAL and find_box(run.path) is None)
 
 
 def remove(run: Run) -> None:

@@ -19,6 +19,7 @@ import yaml
 from tests.support.cluster import control, machine, node, parts, runs
 from tests.support.cluster.api import Api
 from tests.support.cluster.box import Box, open_box
+from tests.support.cluster.cache import Image
 from tests.support.cluster.cgroups import make_group
 from tests.support.cluster.cluster import CommandFailed
 from tests.support.cluster.errors import ClusterError
@@ -106,7 +107,7 @@ def up(name: str) -> LocalCluster:
     return cluster
 
 
-def start(starting: Starting, slot: Slot, pause_image: parts.Archive) -> LocalCluster:
+def start(starting: Starting, slot: Slot, pause_image: Image) -> LocalCluster:
     """Start the programs, each as soon as what it cannot wait for itself is there."""
     path, programs = starting.run.path, starting.programs
     cluster = LocalCluster(starting.run, starting.box)
@@ -115,7 +116,7 @@ def start(starting: Starting, slot: Slot, pause_image: parts.Archive) -> LocalCl
     starting.wait("etcd", lambda: answers(f"{control.ETCD}/health"))
     starting.spawn("apiserver", control.apiserver(path, programs))
     forget_containers(starting, cluster, slot)
-    cluster.load(pause_image.path, pause_image.key)
+    cluster.load(pause_image)
     admin = connect(starting)
     starting.spawn("controller-manager", control.controller_manager(path, programs))
     starting.spawn("scheduler", control.scheduler(path, programs))
