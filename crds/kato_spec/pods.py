@@ -139,7 +139,7 @@ class Toleration(SpecModel):
             cel="self.operator != 'Exists' || !has(self.value) || self.value == ''",
             holds=lambda self: self["operator"] != "Exists" or not self.get("value"),
             reads=("value", "operator"),
-            allowed="no value, when operator is Exists",
+            allowed="absent, when operator is Exists",
         ),
         Rule(
             cel="!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",

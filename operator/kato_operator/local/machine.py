@@ -156,9 +156,7 @@ class Machine:
         process: subprocess.Popen[bytes] | None = None
         try:
             with self.registry.changing() as instances:
-                if order.id in instances:
-                    there = f"{order.id} runs on port {instances[order.id].api_port}; `kato stop {order.id}` ends it"
-                    raise Rejected("id", order.id, f"an ID that does not run yet: {there}")
+                _refuse_running(order.id, instances)
                 port, internal_port = _ports(order.port, instances)
                 wishes.save(self.home, order.id, order.asked)
                 log = self.home.log(order.id)
@@ -211,6 +209,13 @@ class Machine:
             log.seek(starting.log_begins if starting else 0)
             lines = log.read().decode(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), f"see {self.home.log(instance_id)}")
+
+
+def _refuse_running(instance_id: str, instances: Instances) -> None:
+    """Raise `Rejected` when an instance of this ID runs already."""
+    if instance_id in instances:
+        there = f"{instance_id} runs on port {instances[instance_id].api_port}; `kato stop {instance_id}` ends it"
+        raise Rejected("id", instance_id, f"an ID that does not run yet: {there}")
 
 
 def _answers(http: httpx.Client, instance_id: str) -> bool:
