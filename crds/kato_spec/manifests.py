@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from kato_spec.errors import Rejected, shown
 from kato_spec.keys import API_VERSION
@@ -202,7 +201,7 @@ def _broken_rules(place: _Place, bad: tuple[Path, ...]) -> Iterator[FieldProblem
             yield FieldProblem(reads[0], get(place.node, rule.reads[0]), rule.allowed)
 
 
-def _problem(schema: Schema, detail: ErrorDetails) -> FieldProblem:
+def _problem(schema: Schema, detail: Mapping[str, Any]) -> FieldProblem:
     """Say what pydantic found in the words of the schema."""
     path = tuple(step for step in detail["loc"] if step != "[key]")
     if detail["type"] == "missing":

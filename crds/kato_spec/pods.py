@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from kato_spec.names import Labels, LabelValue, ObjectName, QualifiedName, SecretKey, qualified_keys
+from kato_spec.names import Labels, LabelValue, ObjectName, QualifiedName, SecretKey, VariableName, qualified_keys
 from kato_spec.quantities import Quantity, exceeds
 from kato_spec.rules import Rule, SpecModel, Transition
 
@@ -118,9 +118,7 @@ class EnvVar(SpecModel):
         ),
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")] = Field(
-        description="Name of the variable; KATO_* are refused."
-    )
+    name: VariableName = Field(description="Name of the variable; KATO_* are refused.")
     value: Annotated[str, Field(max_length=32768)] | None = Field(None, description="Its value.")
     value_from: EnvSource | None = Field(None, description="Where its value comes from.")
 

@@ -10,7 +10,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from kato_spec.meta import Conditions, ParameterSet, ProcessorMeta, SecretRef
-from kato_spec.names import RESERVED_NAMES, Annotations, Labels, ObjectName, SecretKey, Text, qualified_keys
+from kato_spec.names import (
+    RESERVED_NAMES,
+    Annotations,
+    ContainerImage,
+    Labels,
+    ObjectName,
+    SecretKey,
+    Text,
+    qualified_keys,
+)
 from kato_spec.pods import (
     Affinity,
     EnvVar,
@@ -23,8 +32,6 @@ from kato_spec.pods import (
 from kato_spec.records import ParametersRecord, SessionDefaults
 from kato_spec.rules import Rule, SpecModel, Transition, get
 from kato_spec.storage import Storage, StorageStatus
-
-ContainerImage = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")]
 
 
 class Autoscaling(SpecModel):

@@ -5,20 +5,16 @@ Used by `kato_spec.processor`. Which branch holds when none is given, the operat
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from kato_spec.meta import SecretRef
-from kato_spec.names import ObjectName, SecretKey
+from kato_spec.names import DatabaseName, ObjectName, SecretKey
 from kato_spec.quantities import Quantity, exceeds
 from kato_spec.rules import Rule, SpecModel, Transition
 
 DEFAULT_SIZE = "1Gi"
-DatabaseName = Annotated[
-    str,
-    Field(min_length=1, max_length=63, pattern=r"^[-_a-zA-Z0-9]+$"),
-]
 
 
 class EmbeddedStorage(SpecModel):

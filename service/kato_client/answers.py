@@ -65,6 +65,17 @@ class Stm(TypedDict):
     length: int
 
 
+class Pattern(TypedDict):
+    """A learned pattern: its bare name, its events, how often it was learned."""
+
+    name: str
+    pattern_data: list[list[str]]
+    length: int
+    frequency: int
+    emotives: list[dict[str, float]]
+    metadata: dict[str, list[str]]
+
+
 class Prediction(TypedDict):
     """A recalled pattern: what of it is past, present and future, and how well it fits (engine.md, section 4)."""
 

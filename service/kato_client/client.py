@@ -82,9 +82,9 @@ class KatoClient:
         while True:
             page = self._call("GET", "/sessions", query=query)
             yield from page["sessions"]
-            if not page.get("cursor"):
+            if not page["next_cursor"]:
                 return
-            query["cursor"] = page["cursor"]
+            query["cursor"] = page["next_cursor"]
 
     def session(self, session_id: str) -> answers.Session:
         """Return one session."""
@@ -157,12 +157,18 @@ class KatoClient:
             "recall_threshold": recall_threshold,
             "rank_sort_algo": rank_sort_algo,
         }
-        query = {key: str(value) for key, value in given.items() if value is not None}
+        overrides = {key: value for key, value in given.items() if value is not None}
         path = _path(session_id, "predictions")
         if stm is None:
+            query = {key: str(value) for key, value in overrides.items()}
             return cast("answers.Predictions", self._call("GET", path, query=query))
-        body = {"stm": [list(event) for event in stm]}
-        return cast("answers.Predictions", self._call("POST", path, body, query=query))
+        body = {**overrides, "stm": [list(event) for event in stm]}
+        return cast("answers.Predictions", self._call("POST", path, body))
+
+    def pattern(self, name: str, *, node_id: str) -> answers.Pattern:
+        """Return one pattern of a node's knowledge base by its name, with or without `PTRN|`."""
+        found = self._call("GET", f"/pattern/{quote(name, safe='')}", query={"node_id": node_id})
+        return cast("answers.Pattern", found["pattern"])
 
     def _call(
         self,

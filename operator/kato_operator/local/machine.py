@@ -141,7 +141,9 @@ class Machine:
     def wait(self, instance_id: str, instance: Instance, starting: _Starting | None = None) -> None:
         """Wait until the instance is ready: its stores are open, its index is whole."""
         deadline = time.monotonic() + START_SECONDS
-        with httpx.Client(base_url=instance.url, timeout=2.0, trust_env=False) as http:
+        token = wishes.load(self.home, instance_id).tokens.partition(",")[0]
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with httpx.Client(base_url=instance.url, headers=headers, timeout=2.0, trust_env=False) as http:
             while time.monotonic() < deadline:
                 ended = starting.process.poll() is not None if starting else not processes.alive(instance.identity)
                 if ended:

@@ -10,7 +10,7 @@ from kato_operator.local.names import default_id, sanitise
 from kato_spec.errors import Rejected
 from kato_spec.keys import RESERVED_IDS
 
-VALID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+VALID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 LIKELY = st.text(st.sampled_from("aZ09-_. /äß\n")) | st.text()
 
 
@@ -38,6 +38,7 @@ def test_what_is_an_id_already_is_left_as_it_is(raw: str) -> None:
         ("My Proc!!", "my-proc"),
         ("a//b..c", "a-b-c"),
         ("--lead", "lead"),
+        ("Trail_", "trail"),
         ("Größe", "gr-e"),
         ("x" * 80, "x" * 63),
     ],
