@@ -82,6 +82,7 @@ def serve(settings: Settings) -> None:
             processor = create_processor(settings, held)
             listeners = create_listeners(settings, processor, held)
             uvloop.run(_serve(settings, processor, record, listeners))
+        log.info("stopped", processor=processor.id)
     except KatoError as error:
         sys.stderr.write(f"{child_name(settings.processor_id)} cannot start: {error}\n")
         sys.exit(1)
@@ -139,12 +140,11 @@ async def _serve(
     try:
         await _start_and_wait(settings, processor, record, listeners, stop)
     finally:
-        processor.ready = False
+        processor.draining = True
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*serving)
         await processor.stop()
-        log.info("stopped", processor=processor.id)
 
 
 async def _start_and_wait(
@@ -220,8 +220,8 @@ def _read_record(path: Path | None) -> ParametersRecord | None:
     try:
         return ParametersRecord.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InvalidRecord("parameters_file", str(path), f"a readable file ({error.strerror})") from error
+        raise InvalidRecord(f"parameters_file {path}", error.strerror, "a file that can be read") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise InvalidRecord("parameters_file", str(path), f"a parameters record; {place}: {first['msg']}") from error
+        place = ".".join(("", *map(str, first["loc"])))
+        raise InvalidRecord(f"parameters_file {path}{place}", first["input"], first["msg"]) from error
