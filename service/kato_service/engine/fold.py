@@ -1,0 +1,49 @@
+"""The fold of learnings into a pattern, pure: what a store and every matcher do with a `Learning`.
+
+Called by `oracle` and by the stores, so that a document and the index in memory never differ (service.md, "Memory is
+a log").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kato_service.engine.model import Emotives, Learning, PatternRecord
+
+
+def learned(record: PatternRecord | None, learning: Learning) -> PatternRecord:
+    """Return the pattern after `learning`; `record` is the pattern before it, None when it was unknown.
+
+    The events of the first learning stay. The emotive window is cut to the learning's own `persistence`.
+    """
+    before = record or PatternRecord(learning.name, learning.events, 0)
+    return PatternRecord(
+        name=before.name,
+        events=before.events,
+        frequency=before.frequency + 1,
+        emotives=(*before.emotives, *learning.emotives)[-learning.persistence :],
+        affinity=_added(before.affinity, learning.affinity),
+        metadata=_united(before.metadata, learning.metadata),
+    )
+
+
+def mean_emotives(window: tuple[Emotives, ...]) -> dict[str, float]:
+    """Return the mean of each emotive over the dictionaries that have it, names sorted by code point.
+
+    The values are added from the oldest dictionary to the newest, starting at 0.0, and divided by their number.
+    """
+    totals: dict[str, tuple[float, int]] = {}
+    for emotives in window:
+        for name, value in emotives.items():
+            total, count = totals.get(name, (0.0, 0))
+            totals[name] = (total + value, count + 1)
+    return {name: total / count for name, (total, count) in sorted(totals.items())}
+
+
+def _added(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in sorted({*first, *second})}
+
+
+def _united(first: Mapping[str, tuple[str, ...]], second: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    names = sorted({*first, *second})
+    return {name: tuple(sorted({*first.get(name, ()), *second.get(name, ())})) for name in names}
