@@ -107,14 +107,15 @@ def _judged(document: object, old: Mapping[str, Any] | None) -> Manifest:
     schema = tree(model)
     node = _completed(schema, _as_created(document))
     places = list(_places(schema, node, None if old is None else _completed(schema, _as_created(old))))
-    problems = {path: FieldProblem(path, None, _allowed(schema, path)) for place in places for path in _nulls(place)}
+    problems: dict[Path, FieldProblem] = {}
     try:
         manifest = model.model_validate(node, by_alias=True, by_name=False)
     except ValidationError as error:
         for problem in (_problem(schema, detail) for detail in error.errors(include_url=False)):
-            problems.setdefault(problem.path, problem)
+            problems[problem.path] = problem
     bad = tuple(problems)
-    problems |= {problem.path: problem for place in places for problem in _broken_rules(place, bad)}
+    for place in places:
+        problems |= {problem.path: problem for problem in (*_duplicates(place), *_broken_rules(place, bad))}
     if problems:
         raise InvalidManifest(tuple(problems.values()))
     return manifest
@@ -134,7 +135,7 @@ def _model(document: Mapping[str, Any]) -> type[KatoProcessor] | type[KatoSessio
 def _as_created(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document as the API server takes a new object: no status, no null in its metadata."""
     plain = {key: _as_json(value) for key, value in document.items() if key != "status"}
-    metadata = plain.get("metadata")
+    metadata = plain.get("metadata") or {}
     if isinstance(metadata, dict):
         plain["metadata"] = {key: value for key, value in metadata.items() if value is not None}
     return plain
@@ -152,18 +153,15 @@ def _as_json(value: object) -> object:
 
 
 def _completed(schema: Schema, node: object) -> object:
-    """Fill in defaults as the API server does: for what is absent, and for null where there is a default."""
+    """Do with null and default as the API server does: null is as if it were absent, a default takes its place."""
     if isinstance(node, list) and "items" in schema:
         return [_completed(schema["items"], item) for item in node]
-    if not isinstance(node, dict) or "properties" not in schema:
+    if not isinstance(node, dict) or not ("properties" in schema or "additionalProperties" in schema):
         return node
-    filled = dict(node)
-    for name, field in schema["properties"].items():
-        if filled.get(name) is None and "default" in field:
-            filled[name] = field["default"]
-        if name in filled:
-            filled[name] = _completed(field, filled[name])
-    return filled
+    fields, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+    defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
+    given = {name: value for name, value in node.items() if value is not None or name not in (fields or node)}
+    return {name: _completed(fields.get(name, others), value) for name, value in (defaults | given).items()}
 
 
 def _places(schema: Schema, node: object, old: object, path: Path = ()) -> Iterator[_Place]:
@@ -178,11 +176,16 @@ def _places(schema: Schema, node: object, old: object, path: Path = ()) -> Itera
             yield from _places(field, node.get(name), (before or {}).get(name), (*path, name))
 
 
-def _nulls(place: _Place) -> Iterator[Path]:
-    """Yield the fields that hold null: no field of a manifest may, a default has taken its place where there is one."""
-    for name in place.schema["properties"]:
-        if place.node.get(name, NOTHING) is None:
-            yield (*place.path, name)
+def _duplicates(place: _Place) -> Iterator[FieldProblem]:
+    """Yield the items of a list that have the key of an earlier one, where items are known by a key."""
+    for name, field in place.schema["properties"].items():
+        for key in field.get("x-kubernetes-list-map-keys", ()):
+            seen: list[object] = []
+            for index, item in enumerate(place.node.get(name) or ()):
+                known = item.get(key, NOTHING) if isinstance(item, dict) else NOTHING
+                if known is not NOTHING and known in seen:
+                    yield FieldProblem((*place.path, name, index), item, f"a {key} that no item before it has")
+                seen.append(known)
 
 
 def _broken_rules(place: _Place, bad: tuple[Path, ...]) -> Iterator[FieldProblem]:

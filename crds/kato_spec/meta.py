@@ -5,6 +5,7 @@ Used by `kato_spec.processor` and `kato_spec.session`.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -101,8 +102,7 @@ class ParameterSet(SpecModel, Parameters):
         for field in schema["properties"].values():
             default = field.pop("default", None)
             if default is not None:
-                shown = str(default).lower() if isinstance(default, bool) else default
-                field["description"] += f" Default: {shown}."
+                field["description"] += " Default: " + json.dumps(default).strip('"') + "."
         return schema
 
     def overrides(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kato_spec.rules import ALLOWED, Node, Rule
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_NAME_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_NAME_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 
 
 def _text(most: int, pattern: str | None = None, words: str | None = None, least: int = 1) -> FieldInfo:
@@ -47,8 +47,8 @@ QualifiedName = Annotated[
 Labels = Annotated[dict[str, LabelValue], Field(max_length=64)]
 Annotations = Annotated[dict[str, Annotated[str, Field(max_length=16384)]], Field(max_length=64)]
 
-_QUALIFIED = re.compile(rf"({_SUBDOMAIN}/)?{_NAME_PART}")
-_VALUE = re.compile(rf"({_NAME_PART})?")
+_QUALIFIED = re.compile(rf"^({_SUBDOMAIN}/)?{_NAME_PART}$")
+_VALUE = re.compile(rf"^({_NAME_PART})?$")
 
 RESERVED_NAMES = Rule(
     cel=f"!(self.metadata.name in {sorted(RESERVED_IDS)})",
@@ -60,15 +60,25 @@ RESERVED_NAMES = Rule(
 
 def is_qualified_name(name: str) -> bool:
     """Say whether `name` is a label's or annotation's key: an optional DNS prefix, `/`, at most 63 characters."""
-    prefix, _, own = name.rpartition("/")
-    return bool(_QUALIFIED.fullmatch(name)) and len(prefix) <= 253 and len(own) <= 63
+    return bool(_QUALIFIED.fullmatch(name)) and name.rfind("/") <= 253
 
 
 def are_labels(labels: Mapping[str, str]) -> bool:
     """Say whether every key and value of `labels` is one that Kubernetes takes."""
-    return all(is_qualified_name(key) and len(value) <= 63 and _VALUE.fullmatch(value) for key, value in labels.items())
+    return all(is_qualified_name(key) and _VALUE.fullmatch(value) for key, value in labels.items())
 
 
 def keys_are_qualified(node: Node, field: str) -> bool:
     """Say whether the keys of the map `field` of `node` are label keys; an absent map has none."""
     return all(is_qualified_name(key) for key in node.get(field, {}))
+
+
+def qualified_keys(field: str) -> Rule:
+    """Return the rule that the map `field` of a node, if it is there, has label keys."""
+    return Rule(
+        cel=f"!has(self.{field}) || "
+        f"self.{field}.all(k, k.matches(r'{_QUALIFIED.pattern}') && k.lastIndexOf('/') <= 253)",
+        holds=lambda self: keys_are_qualified(self, field),
+        reads=(field,),
+        allowed="keys such as zone or example.com/zone: a DNS prefix, /, a name of letters, digits, -, _ and .",
+    )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from kato_spec.names import Labels, LabelValue, ObjectName, QualifiedName, SecretKey
+from kato_spec.names import Labels, LabelValue, ObjectName, QualifiedName, SecretKey, qualified_keys
 from kato_spec.quantities import Quantity, exceeds
 from kato_spec.rules import Rule, SpecModel, Transition
 
@@ -38,6 +38,7 @@ class Resources(SpecModel):
     rules: ClassVar[tuple[Rule | Transition, ...]] = (
         Rule(
             cel="!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || "
+            "!isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || "
             "!quantity(string(self.requests[k])).isGreaterThan(quantity(string(self.limits[k]))))",
             holds=lambda self: (
                 not any(
@@ -180,6 +181,8 @@ class SelectorRequirement(SpecModel):
 
 class LabelSelector(SpecModel):
     """A choice of objects by their labels."""
+
+    rules: ClassVar[tuple[Rule | Transition, ...]] = (qualified_keys("matchLabels"),)
 
     match_labels: Labels | None = Field(None, description="Labels that an object must have, key and value.")
     match_expressions: Annotated[list[SelectorRequirement], Field(max_length=16)] | None = Field(

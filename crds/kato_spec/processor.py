@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from kato_spec.meta import Conditions, ParameterSet, ProcessorMeta, SecretRef
-from kato_spec.names import RESERVED_NAMES, Annotations, Labels, ObjectName, SecretKey, Text
+from kato_spec.names import RESERVED_NAMES, Annotations, Labels, ObjectName, SecretKey, Text, qualified_keys
 from kato_spec.pods import (
     Affinity,
     EnvVar,
@@ -81,6 +81,7 @@ class KatoProcessorSpec(SpecModel):
             allowed="absent with embedded storage, which serves one replica; autoscaling needs external storage",
             reason="FieldValueForbidden",
         ),
+        *map(qualified_keys, ("podLabels", "podAnnotations", "nodeSelector", "serviceAnnotations")),
     )
 
     display_name: Text = Field("KatoProcessor", description="The human-readable name.")

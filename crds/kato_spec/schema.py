@@ -133,7 +133,20 @@ def published(node: Schema) -> dict[str, Any]:
         if key in public:
             public[key] = published(public[key])
     rules = [_validation(rule) for rule in node.get(RULES, ()) if rule.cel is not None]
-    return public | ({"x-kubernetes-validations": rules} if rules else {})
+    if rules:
+        public["x-kubernetes-validations"] = rules
+    return {key: public[key] for key in sorted(public, key=_reading_order)}
+
+
+def _reading_order(key: str) -> tuple[int, str]:
+    """Order the keys of a schema as a person reads them: what it is, its bounds, its rules, what it holds."""
+    last = ("x-kubernetes-validations", "required", "properties", "additionalProperties", "items")
+    first = ("description", "type", "default", "enum")
+    return (
+        (first.index(key), "")
+        if key in first
+        else (len(first) + 1 + last.index(key) if key in last else len(first), key)
+    )
 
 
 def _validation(rule: Rule | Transition) -> dict[str, Any]:

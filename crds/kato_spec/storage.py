@@ -26,7 +26,7 @@ class EmbeddedStorage(SpecModel):
 
     rules: ClassVar[tuple[Rule | Transition, ...]] = (
         Rule(
-            cel="quantity(string(self.size)).isGreaterThan(quantity('0'))",
+            cel="!isQuantity(string(self.size)) || quantity(string(self.size)).isGreaterThan(quantity('0'))",
             holds=lambda self: exceeds(self["size"], 0),
             reads=("size",),
             allowed="a quantity above 0, such as 1Gi",
@@ -39,7 +39,7 @@ class EmbeddedStorage(SpecModel):
             reason="FieldValueForbidden",
         ),
         Transition(
-            cel="!has(self.size) || !has(oldSelf.size) || "
+            cel="!has(self.size) || !has(oldSelf.size) || !isQuantity(string(self.size)) || "
             "!quantity(string(self.size)).isLessThan(quantity(string(oldSelf.size)))",
             holds=lambda self, old: not exceeds(old["size"], self["size"]),
             reads=("size",),
