@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.support.cluster.cluster import Cluster, CommandFailed
+
 from tests.support.eventually import eventually
 
 # What operator.md promises, in seconds.
@@ -64,15 +65,15 @@ class Space:
         """Wait as a user does, with `kubectl wait`."""
         self.kubectl("wait", f"--for={condition}", reference, f"--timeout={timeout}s", timeout=timeout + 10)
 
-    def reaches(self, reference: str, reason: str, timeout: float = NOTICED) -> Json:
-        """Wait until the Ready condition of an object is False for `reason`, and return it."""
+    def reaches(self, reference: str, reason: str, condition: str = "Ready", status: str = "False") -> Json:
+        """Wait, as long as the manual allows, until a condition of an object has `status` for `reason`; return it."""
 
-        def condition() -> Json:
-            found = self.condition(reference, "Ready")
-            assert (found.get("status"), found.get("reason")) == ("False", reason), found
+        def reached() -> Json:
+            found = self.condition(reference, condition)
+            assert (found.get("status"), found.get("reason")) == (status, reason), found
             return found
 
-        return eventually(condition, timeout)
+        return eventually(reached, NOTICED)
 
     def start_client(self) -> None:
         """Start the pod that calls processors over their Services."""
@@ -146,12 +147,12 @@ def client_pod(image: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": CLIENT}, "spec": spec}
 
 
-def processor(name: str, **spec: Any) -> dict[str, Any]:
+def processor(name: str, **spec: object) -> dict[str, Any]:
     """Return a KatoProcessor."""
     return {"apiVersion": "kato.dev/v1alpha1", "kind": "KatoProcessor", "metadata": {"name": name}, "spec": spec}
 
 
-def session(name: str, of: str, **spec: Any) -> dict[str, Any]:
+def session(name: str, of: str, **spec: object) -> dict[str, Any]:
     """Return a KatoSession of the processor `of`."""
     whole = {"processorRef": {"name": of}, **spec}
     return {"apiVersion": "kato.dev/v1alpha1", "kind": "KatoSession", "metadata": {"name": name}, "spec": whole}

@@ -30,15 +30,22 @@ def acknowledged(client: httpx.Client, path: str, body: object) -> dict[str, str
         return accepted
 
 
+def say(word: str) -> None:
+    """Print a line at once: the test reads them while the stream goes on."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def main(url: str, count: int) -> None:
     """Learn `count` sequences of three symbols that no other has."""
     with httpx.Client(base_url=url, timeout=5) as client:
         session = acknowledged(client, "/sessions", {"user_id": "stream"})["session_id"]
-        print(session, flush=True)
+        say(session)
         for number in range(count):
             for place in "abc":
                 acknowledged(client, f"/sessions/{session}/observe", {"strings": [f"{place}{number}"]})
-            print(acknowledged(client, f"/sessions/{session}/learn", {})["pattern_name"], flush=True)
+            sys.stdout.write(f"{acknowledged(client, f'/sessions/{session}/learn', {})['pattern_name']}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
