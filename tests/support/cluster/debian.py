@@ -1,0 +1,54 @@
+"""The stand-in for `python:3.11-slim` where there is no registry: Debian 12 by debootstrap, with its Python 3.11."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.support.cluster import buildah
+from tests.support.cluster.cache import CACHE, Part, ensure
+from tests.support.cluster.machine import require_image_tools
+from tests.support.cluster.progress import run_logged
+
+BASE = "docker.io/library/python:3.11-slim"
+SUITE = "bookworm"  # the Debian release whose Python is 3.11
+PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
+LEFT_OUT = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
+DOCKERFILE = """\
+FROM scratch
+ADD root.tar /
+ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+CMD ["python3"]
+"""
+RECIPE = hashlib.sha256(repr((SUITE, PACKAGES, LEFT_OUT, DOCKERFILE)).encode()).hexdigest()[:12]
+LOG = CACHE / "logs" / "base-image.log"
+
+
+def base_image(platform: str) -> Path:
+    """Return the archive of the stand-in, after building it when it is missing."""
+    return ensure(Part("base-image", f"{SUITE}-{RECIPE}-{platform}", build, 90)) / "image.tar"
+
+
+def build(target: Path) -> None:
+    """Build the stand-in: a small Debian without what only serves people, under the official image's name."""
+    require_image_tools()
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        context = Path(scratch)
+        root = context / "root"
+        bootstrap(root)
+        for path in LEFT_OUT:
+            shutil.rmtree(root / path)
+            (root / path).mkdir()
+        (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")  # where the official image has it
+        run_logged(["tar", "--create", "--file", context / "root.tar", "--directory", root, "."], LOG)
+        shutil.rmtree(root)
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        buildah.build(context, context / "Dockerfile", BASE, target / "image.tar", {})
+
+
+def bootstrap(root: Path) -> None:
+    """Fill a directory with the smallest Debian that has the packages; its mounts end with the command."""
+    apart = ["unshare", "--mount", "--propagation=private"]
+    run_logged([*apart, "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, root], LOG)

@@ -1,0 +1,61 @@
+"""A real single-node Kubernetes on this machine, in a box of its own (cluster.md): found again, used and ended.
+
+`start.py` raises it; `find.py` gives it out when neither a named cluster nor kind is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tests.support.cluster import node, parts, runs
+from tests.support.cluster.box import Box, find_box, reap
+from tests.support.cluster.cache import Image
+from tests.support.cluster.cluster import Cluster
+from tests.support.cluster.errors import ClusterError
+from tests.support.cluster.runs import Run
+
+CONTENT = "kato.dev/content"  # the label that tells which archive an image came from
+
+
+class LocalCluster(Cluster):
+    """The node in a box, raised by this process or found running."""
+
+    def __init__(self, at: Run, box: Box) -> None:
+        super().__init__(at.name, at.kubeconfig, parts.tools())
+        self.at = at
+        self.box = box
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return the command line that runs `argv` in the box."""
+        return self.box.command(argv, env=self.environment())
+
+    def entered(self) -> AbstractContextManager[None]:
+        """Move the calling thread into the box's network."""
+        return self.box.entered()
+
+    def load(self, image: Image) -> None:
+        """Import an image into containerd, unless one of the same content is there."""
+        if self.ctr("images", "list", "--quiet", f'labels."{CONTENT}"=={image.key}').strip():
+            return
+        for line in self.ctr("images", "import", str(image.path)).splitlines():
+            if line.startswith("unpacking "):
+                self.ctr("images", "label", line.split()[1], f"{CONTENT}={image.key}")
+
+    def ctr(self, *words: str) -> str:
+        """Run containerd's command line on the images and containers of Kubernetes."""
+        return self.run("ctr", "--address", str(node.socket(self.at.path)), "--namespace", "k8s.io", *words)
+
+    def down(self) -> None:
+        """End the cluster: processes, mounts, networks, control groups and files."""
+        runs.end(self.at)
+        reap(self.box)
+
+
+def attach(run: Run) -> LocalCluster:
+    """Return a local cluster that is already running; ClusterError when it ended without being taken down."""
+    box = find_box(run.path)
+    if box is None:
+        raise ClusterError(f"cluster {run.name} does not run any more: end it with `make cluster-down`")
+    return LocalCluster(run, box)
