@@ -73,7 +73,7 @@ class Space:
             assert (found.get("status"), found.get("reason")) == (status, reason), found
             return found
 
-        return eventually(reached, NOTICED)
+        return eventually(reached, timeout=NOTICED)
 
     def start_client(self) -> None:
         """Start the pod that calls processors over their Services."""

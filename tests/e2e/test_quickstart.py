@@ -42,7 +42,7 @@ def test_get_shows_what_there_is(space: Space) -> None:
         "Embedded",
         endpoint,
     ]
-    eventually(lambda: row(space.kubectl("get", "katosessions"), "reader")["PHASE"] == "Active", NOTICED)
+    eventually(lambda: row(space.kubectl("get", "katosessions"), "reader")["PHASE"] == "Active", timeout=NOTICED)
     reader = row(space.kubectl("get", "ksess"), "reader")
     assert (reader["PROCESSOR"], reader["USER"]) == ("broad", "reader")
     assert {"katoprocessor.kato.dev/broad", "katosession.kato.dev/reader"} <= set(
@@ -79,9 +79,9 @@ def predicted(space: Space, session: str) -> object:
 def test_declared_session_is_usable_and_its_memory_is_seen(space: Space) -> None:
     reader = space.get("ksess/reader")["status"]["sessionId"]
     assert predicted(space, reader) == [["sat"]]  # it shares the knowledge of its user
-    eventually(lambda: space.get("ksess/reader")["status"].get("stmLength") == 2, COUNTED)
+    eventually(lambda: space.get("ksess/reader")["status"].get("stmLength") == 2, timeout=COUNTED)
     assert row(space.kubectl("get", "katosessions"), "reader")["STM"] == "2"
-    eventually(lambda: space.get("kproc/broad")["status"].get("patterns") == 1, COUNTED)
+    eventually(lambda: space.get("kproc/broad")["status"].get("patterns") == 1, timeout=COUNTED)
 
 
 def test_changed_parameter_is_live_without_a_restart(space: Space) -> None:
@@ -93,7 +93,7 @@ def test_changed_parameter_is_live_without_a_restart(space: Space) -> None:
         condition = space.condition("kproc/broad", "ParametersLive")
         return condition["status"] == "True" and condition["observedGeneration"] == generation
 
-    eventually(live, NOTICED)
+    eventually(live, timeout=NOTICED)
     reader = space.get("ksess/reader")["status"]["sessionId"]
     config = space.read(f"{BROAD}/sessions/{reader}/config")["config"]
     assert (config["recall_threshold"], config["max_predictions"]) == (0.3, 5)
@@ -110,7 +110,7 @@ def test_killed_pod_loses_nothing_acknowledged(space: Space) -> None:
     for name in acknowledged:
         pattern = space.read(f"{BROAD}/pattern/{name}?node_id=stream")["pattern"]["pattern"]
         assert pattern["frequency"] == 1, "learned once, counted once"
-    eventually(lambda: space.get("kproc/broad")["status"]["patterns"] == before + LEARNED, COUNTED)
+    eventually(lambda: space.get("kproc/broad")["status"]["patterns"] == before + LEARNED, timeout=COUNTED)
 
 
 def stream_while_the_pod_is_killed(space: Space) -> list[str]:
@@ -132,19 +132,19 @@ def test_deleted_child_comes_back(space: Space, kind: str) -> None:
     child = f"{kind}/kato-broad"
     uid = space.get(child)["metadata"]["uid"]
     space.kubectl("delete", child, "--wait=false")
-    eventually(lambda: (space.find(child) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, NOTICED)
+    eventually(lambda: (space.find(child) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, timeout=NOTICED)
 
 
 def test_edited_child_is_mended(space: Space) -> None:
     edit = json.dumps([{"op": "replace", "path": "/spec/ports/0/port", "value": 9999}])
     space.kubectl("patch", "service", "kato-broad", "--type=json", "-p", edit)
-    eventually(lambda: space.get("service/kato-broad")["spec"]["ports"][0]["port"] == 8000, NOTICED)
+    eventually(lambda: space.get("service/kato-broad")["spec"]["ports"][0]["port"] == 8000, timeout=NOTICED)
 
 
 def test_deleting_the_objects_leaves_no_child_but_the_memory(space: Space) -> None:
     space.wait("kproc/broad")
     space.kubectl("delete", "-f", str(QUICKSTART), "--timeout=60s")
-    eventually(lambda: children(space) == {"PersistentVolumeClaim"}, 60)
+    eventually(lambda: children(space) == {"PersistentVolumeClaim"}, timeout=60)
     names = space.kubectl("get", "pvc", "-o", "name").split()
     assert names == ["persistentvolumeclaim/kato-broad-memory", "persistentvolumeclaim/kato-strict-memory"]
 
@@ -165,7 +165,7 @@ def test_memory_is_found_again_by_a_processor_of_the_same_name(space: Space) -> 
 
 def test_delete_policy_removes_the_memory(space: Space) -> None:
     space.kubectl("patch", "kproc", "broad", "--type=merge", "-p", '{"spec":{"deletionPolicy":"Delete"}}')
-    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers"), NOTICED)
+    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers"), timeout=NOTICED)
     space.kubectl("delete", "kproc", "broad", "--timeout=60s")
-    eventually(lambda: space.find("pvc/kato-broad-memory") is None, 60)
+    eventually(lambda: space.find("pvc/kato-broad-memory") is None, timeout=60)
     assert space.find("pvc/kato-strict-memory")
