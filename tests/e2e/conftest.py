@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support.cluster.cluster import Cluster
 
 from tests.e2e.release import Release
 from tests.e2e.space import Space, open_space
+from tests.support.cluster.cluster import Cluster
 
 
 @pytest.fixture(scope="session")

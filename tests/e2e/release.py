@@ -27,7 +27,7 @@ class Release:
     def install(self) -> str:
         """Install the chart and wait until the operator is Ready; return helm's words."""
         self.cluster.kubectl("apply", "-f", "-", stdin=RESTRICTED)
-        return self.helm("install", str(CHART), "--wait", "--timeout", "3m")
+        return self.helm("upgrade", str(CHART), "--install", "--wait", "--timeout", "3m")
 
     def uninstall(self) -> str:
         """Uninstall the chart and wait until it is gone."""

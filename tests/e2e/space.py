@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.support.cluster.cluster import Cluster, CommandFailed
-
 from tests.support.eventually import eventually
 
 # What operator.md promises, in seconds.

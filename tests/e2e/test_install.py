@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from tests.support.cluster.cluster import CommandFailed
 
 from tests.e2e.release import NAMESPACE, ROOT, Release
 from tests.e2e.space import Space
+from tests.support.cluster.cluster import CommandFailed
 
 COLUMNS = {
     "katoprocessors": {"DISPLAY NAME", "READY", "REPLICAS", "STORAGE", "SESSIONS", "PATTERNS", "ENDPOINT", "AGE"},

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support.cluster.api import Api
 
 from tests.e2e.release import Release
 from tests.support import manifests
 from tests.support.apiserver_verdicts import ApiServer
+from tests.support.cluster.api import Api
 
 INVALID = {row.name: row for row in manifests.invalid()}
 VALID = {row.name: row for row in manifests.valid()}

@@ -73,10 +73,22 @@ resources:
 
 {{/* The operator's settings; `kato-operator run` and `kato-operator release-finalizers` read the same ones. */}}
 {{- define "kato.env" -}}
-- name: POD_NAME
-  valueFrom: {fieldRef: {fieldPath: metadata.name}}
-- name: POD_NAMESPACE
+- name: KATO_OPERATOR_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: KATO_OPERATOR_POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: KATO_OPERATOR_LEASE_NAME
+  value: {{ include "kato.fullname" . }}
+{{- with .Values.watchNamespaces }}
+- name: KATO_OPERATOR_WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: KATO_OPERATOR_SERVICE_IMAGE
+  value: {{ include "kato.image" (dict "image" .Values.serviceImage "chart" .Chart) }}
+- name: KATO_OPERATOR_CLEANUP_DEADLINE_SECONDS
+  value: {{ .Values.cleanupDeadlineSeconds | quote }}
+- name: KATO_OPERATOR_LOG_LEVEL
+  value: {{ .Values.logLevel }}
 {{- end -}}
 
 {{/* Where `helm test` puts its throw-away processor: the release's namespace, unless the operator serves others only. */}}
