@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.unit.engine.kb import case_kb, predictions
 
 CASES = json.loads((Path(__file__).parents[2] / "golden" / "vectors.json").read_text())
