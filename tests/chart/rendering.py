@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from tests.support.cluster import parts
 
 HERE = Path(__file__).parent

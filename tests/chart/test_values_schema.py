@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.chart.rendering import CHART, RELEASE, SETS, helm, render, values_of
 
 # what is set -> the words that must stand in the message
