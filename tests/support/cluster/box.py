@@ -109,10 +109,11 @@ def open_box(run: Path, pause: Path) -> Box:
             stderr=log,
             start_new_session=True,  # as in Box.spawn
         )
-    pid = eventually(lambda: process.poll() is not None or find_holder(run), timeout=10)
-    if process.poll() is not None:
+    eventually(lambda: process.poll() is not None or find_holder(run) is not None)
+    pid = find_holder(run)
+    if pid is None:
         raise ClusterError(f"cannot make namespaces: {(run / 'hold.log').read_text().strip()}")
-    return Box(int(pid), [process])
+    return Box(pid, [process])
 
 
 def find_holder(run: Path) -> int | None:

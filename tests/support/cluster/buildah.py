@@ -38,13 +38,13 @@ def build(context: Path, dockerfile: Path, name: str, archive: Path, build_args:
 
 
 def push(name: str, archive: Path) -> None:
-    """Write an image to an archive, uncompressed: it only travels to a node on the same disk."""
-    call("push", "--disable-compression", name, f"oci-archive:{archive}:{name}")
+    """Write an image to an archive as `docker save` does: uncompressed, for it only travels to a node on this disk."""
+    call("push", name, f"docker-archive:{archive}:{name}")
 
 
 def pull(archive: Path, name: str) -> None:
     """Bring an archived image back into the storage, under its name."""
-    call("pull", f"oci-archive:{archive}:{name}")
+    call("pull", f"docker-archive:{archive}")
 
 
 def from_files(files: Mapping[str, Path], name: str, archive: Path, entrypoint: str) -> None:

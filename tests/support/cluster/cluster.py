@@ -79,9 +79,10 @@ class Cluster(ABC):
         """Run helm as the administrator."""
         return self.run("helm", *words, timeout=timeout)
 
-    def get(self, *words: str) -> Any:
+    def get(self, *words: str) -> dict[str, Any]:
         """Return what `kubectl get WORDS -o json` prints, as Python values."""
-        return json.loads(self.kubectl("get", *words, "-o", "json"))
+        found: dict[str, Any] = json.loads(self.kubectl("get", *words, "-o", "json"))
+        return found
 
     def apply(self, *manifests: Manifest) -> None:
         """Apply manifests as a user would with `kubectl apply -f -`."""

@@ -49,7 +49,7 @@ def token_file(tokens: Mapping[str, str]) -> str:
 
 
 def kubeconfig(token: str, authority: str) -> str:
-    """Return a kubeconfig for the bearer of a token; `authority` is the PEM the API server's certificate is checked by."""
+    """Return a kubeconfig for the bearer of a token; `authority` is the PEM that vouches for the server."""
     cluster = {"server": SERVER, "certificate-authority-data": base64.b64encode(authority.encode()).decode()}
     config: dict[str, Any] = {
         "apiVersion": "v1",

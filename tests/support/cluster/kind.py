@@ -1,4 +1,4 @@
-"""kind, where it and a Docker daemon are there: the commands the harness gives it. Called by `find.py` and `runs.py`."""
+"""kind, where it and a Docker daemon are there: how the harness calls it. Used by `find.py`, `runs.py`."""
 
 from __future__ import annotations
 

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
+from typing import Any
 
 from tests.support.cluster import node, parts, runs
 from tests.support.cluster.box import Box, find_box, reap
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
+from tests.support.cluster.control import AUDIT_LOG
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.runs import Run
 
+LIBRARY = "docker.io/library"  # what a name without a registry stands in
 CONTENT = "kato.dev/content"  # the label that tells which archive an image came from
 
 
@@ -39,9 +42,23 @@ class LocalCluster(Cluster):
         """Import an image into containerd, unless one of the same content is there."""
         if self.ctr("images", "list", "--quiet", f'labels."{CONTENT}"=={image.key}').strip():
             return
+        self.forget(image.name)
         for line in self.ctr("images", "import", str(image.path)).splitlines():
             if line.startswith("unpacking "):
                 self.ctr("images", "label", line.split()[1], f"{CONTENT}={image.key}")
+
+    def forget(self, name: str) -> None:
+        """Remove what an image's name meant so far, by all its references, so that the store does not only grow."""
+        listed = [line.split() for line in self.ctr("images", "list").splitlines()[1:]]
+        digests = {digest for reference, _, digest, *_ in listed if reference in (name, f"{LIBRARY}/{name}")}
+        if old := [reference for reference, _, digest, *_ in listed if digest in digests]:
+            self.ctr("images", "remove", *old)
+
+    def audit(self) -> Iterator[dict[str, Any]]:
+        """Yield the API server's audit log so far, one event per finished request (audit.k8s.io/v1)."""
+        with (self.at.path / AUDIT_LOG).open() as log:
+            for line in log:
+                yield json.loads(line)
 
     def ctr(self, *words: str) -> str:
         """Run containerd's command line on the images and containers of Kubernetes."""

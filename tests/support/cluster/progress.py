@@ -30,11 +30,12 @@ def timed(what: str) -> Iterator[None]:
 
 
 def run_logged(
-    argv: Sequence[str | Path], log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    argv: Sequence[object], log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> None:
     """Run a slow command, append its output to `log`, and say every 30 s that it still runs.
 
-    Raises ClusterError with the end of the log when the command fails or cannot be found.
+    The words of `argv` are taken as text. Raises ClusterError with the end of the log when the command fails or is
+    not found.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in argv]

@@ -73,7 +73,7 @@ class Run:
         half.rename(self.path / RECORD)
 
 
-def create(name: str, kind_: str, runs: Path = RUNS) -> Run:
+def create(name: str, sort: str, runs: Path = RUNS) -> Run:
     """Make a run directory owned by this process. ClusterError when a cluster of that name is there."""
     with all_runs(runs):
         path = runs / name
@@ -83,7 +83,7 @@ def create(name: str, kind_: str, runs: Path = RUNS) -> Run:
         owner.acquire(timeout=0)
         (path / "logs").mkdir(parents=True)
         run = Run(path, owner)
-        run.write(Record(kind_))
+        run.write(Record(sort))
     return run
 
 
