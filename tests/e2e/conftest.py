@@ -8,11 +8,12 @@ import pytest
 
 from tests.e2e.release import Release
 from tests.e2e.space import Space, open_space
+from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 
 
 @pytest.fixture(scope="session")
-def release(cluster: Cluster) -> Release:
+def release(cluster: Cluster, project_images: list[Image]) -> Release:
     """The chart, installed; the operator is Ready."""
     release = Release(cluster)
     release.install()
@@ -20,10 +21,10 @@ def release(cluster: Cluster) -> Release:
 
 
 @pytest.fixture(scope="module")
-def space(release: Release, request: pytest.FixtureRequest) -> Iterator[Space]:
+def space(release: Release, python_image: str, request: pytest.FixtureRequest) -> Iterator[Space]:
     """A namespace for one file of tests, with a client pod in it."""
     name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
-    opened = open_space(release.cluster, f"e2e-{name}", "kato-operator:0.1.0")
+    opened = open_space(release.cluster, f"e2e-{name}", python_image)
     opened.start_client()
     yield opened
     opened.end()

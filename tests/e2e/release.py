@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.support.cluster import pods
 from tests.support.cluster.cluster import Cluster
 
 ROOT: Final = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ class Release:
 
     def install(self) -> str:
         """Install the chart and wait until the operator is Ready; return helm's words."""
-        self.cluster.kubectl("apply", "-f", "-", stdin=RESTRICTED)
+        self.cluster.apply(pods.restricted_namespace(NAMESPACE))
         return self.helm("upgrade", str(CHART), "--install", "--wait", "--timeout", "3m")
 
     def uninstall(self) -> str:
@@ -40,13 +41,3 @@ class Release:
     def kubectl(self, *words: str) -> str:
         """Run kubectl in the release's namespace."""
         return self.cluster.kubectl("--namespace", NAMESPACE, *words)
-
-
-# The operator's own namespace takes pods of the `restricted` profile alone.
-RESTRICTED: Final = f"""\
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: {NAMESPACE}
-  labels: {{pod-security.kubernetes.io/enforce: restricted}}
-"""

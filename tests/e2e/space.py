@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.support.cluster import pods
 from tests.support.cluster.cluster import Cluster, CommandFailed
 from tests.support.eventually import eventually
 
@@ -19,7 +20,7 @@ COUNTED: Final = 35  # counters reach the status
 STARTED: Final = 120  # a pod is there: no promise, room for a busy machine
 
 CLIENT: Final = "client"
-WAIT_FOR_EVER = "import signal; signal.pause()"
+WAIT_FOR_EVER = ["python3", "-c", "import signal; signal.pause()"]
 CALL = """
 import json, sys, httpx
 method, url, body = sys.argv[1:]
@@ -76,7 +77,7 @@ class Space:
 
     def start_client(self) -> None:
         """Start the pod that calls processors over their Services."""
-        self.apply(client_pod(self.image))
+        self.apply(pods.pod(self.name, CLIENT, self.image, WAIT_FOR_EVER, enableServiceLinks=False))
         self.wait(f"pod/{CLIENT}")
 
     def inside(self, *argv: str, stdin: str = "", timeout: float = 120) -> str:
@@ -112,9 +113,7 @@ class Space:
 
 def open_space(cluster: Cluster, name: str, image: str) -> Space:
     """Make a namespace that takes pods of the `restricted` profile alone."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    metadata = {"name": name, "labels": labels}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    cluster.apply(pods.restricted_namespace(name))
     eventually(lambda: account_is_there(cluster, name))
     return Space(cluster, name, image)
 
@@ -126,24 +125,6 @@ def account_is_there(cluster: Cluster, namespace: str) -> bool:
     except CommandFailed:
         return False
     return True
-
-
-def client_pod(image: str) -> dict[str, Any]:
-    """Return a pod that waits to be told what to run."""
-    container = {
-        "name": CLIENT,
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", WAIT_FOR_EVER],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    spec = {
-        "containers": [container],
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 0,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": CLIENT}, "spec": spec}
 
 
 def processor(name: str, **spec: object) -> dict[str, Any]:
