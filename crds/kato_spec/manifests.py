@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from kato_spec.errors import Rejected, shown
 from kato_spec.keys import API_VERSION
@@ -134,7 +133,7 @@ def _model(document: Mapping[str, Any]) -> type[KatoProcessor] | type[KatoSessio
 
 def _as_created(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document as the API server takes a new object: no status, no null in its metadata."""
-    plain = {key: _as_json(value) for key, value in document.items() if key != "status"}
+    plain = {str(key): _as_json(value) for key, value in document.items() if key != "status"}
     metadata = plain.get("metadata") or {}
     if isinstance(metadata, dict):
         plain["metadata"] = {key: value for key, value in metadata.items() if value is not None}
@@ -144,7 +143,7 @@ def _as_created(document: Mapping[str, Any]) -> dict[str, Any]:
 def _as_json(value: object) -> object:
     """Copy `value` as JSON would carry it: a whole float is an integer there, and so is it to the API server."""
     if isinstance(value, Mapping):
-        return {key: _as_json(item) for key, item in value.items()}
+        return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_as_json(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -158,10 +157,10 @@ def _completed(schema: Schema, node: object) -> object:
         return [_completed(schema["items"], item) for item in node]
     if not isinstance(node, dict) or not ("properties" in schema or "additionalProperties" in schema):
         return node
-    fields, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+    fields: Schema = schema.get("properties") or dict.fromkeys(node, schema.get("additionalProperties", {}))
     defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
-    given = {name: value for name, value in node.items() if value is not None or name not in (fields or node)}
-    return {name: _completed(fields.get(name, others), value) for name, value in (defaults | given).items()}
+    given = {name: value for name, value in node.items() if value is not None or name not in fields}
+    return {name: _completed(fields.get(name, {}), value) for name, value in (defaults | given).items()}
 
 
 def _places(schema: Schema, node: object, old: object, path: Path = ()) -> Iterator[_Place]:
@@ -179,13 +178,14 @@ def _places(schema: Schema, node: object, old: object, path: Path = ()) -> Itera
 def _duplicates(place: _Place) -> Iterator[FieldProblem]:
     """Yield the items of a list that have the key of an earlier one, where items are known by a key."""
     for name, field in place.schema["properties"].items():
-        for key in field.get("x-kubernetes-list-map-keys", ()):
-            seen: list[object] = []
-            for index, item in enumerate(place.node.get(name) or ()):
-                known = item.get(key, NOTHING) if isinstance(item, dict) else NOTHING
-                if known is not NOTHING and known in seen:
-                    yield FieldProblem((*place.path, name, index), item, f"a {key} that no item before it has")
-                seen.append(known)
+        items = place.node.get(name)
+        if "x-kubernetes-list-map-keys" not in field or not isinstance(items, list):
+            continue
+        (key,) = field["x-kubernetes-list-map-keys"]
+        known = [item.get(key) if isinstance(item, dict) else None for item in items]
+        for index, value in enumerate(known):
+            if value is not None and value in known[:index]:
+                yield FieldProblem((*place.path, name, index), value, f"an item whose {key} no item before it has")
 
 
 def _broken_rules(place: _Place, bad: tuple[Path, ...]) -> Iterator[FieldProblem]:
@@ -201,7 +201,7 @@ def _broken_rules(place: _Place, bad: tuple[Path, ...]) -> Iterator[FieldProblem
             yield FieldProblem(reads[0], get(place.node, rule.reads[0]), rule.allowed)
 
 
-def _problem(schema: Schema, detail: ErrorDetails) -> FieldProblem:
+def _problem(schema: Schema, detail: Mapping[str, Any]) -> FieldProblem:
     """Say what pydantic found in the words of the schema."""
     path = tuple(step for step in detail["loc"] if step != "[key]")
     if detail["type"] == "missing":

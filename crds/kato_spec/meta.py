@@ -9,9 +9,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import ConfigDict, Field
 
 from kato_spec.names import DnsLabel, ObjectName, ProcessorName, SecretKey, are_labels, keys_are_qualified
 from kato_spec.parameters import Parameters
@@ -92,18 +90,18 @@ class SecretRef(SpecModel):
     key: SecretKey = Field(description="Key of the Secret that holds the value.")
 
 
+def _tell_defaults(schema: dict[str, Any]) -> None:
+    """Tell each default in words: as a default it would hide what is inherited."""
+    for field in schema["properties"].values():
+        default = field.pop("default", None)
+        if default is not None:
+            field["description"] += " Default: " + json.dumps(default).strip('"') + "."
+
+
 class ParameterSet(SpecModel, Parameters):
     """Session parameters as a manifest sets them: the fields and ranges of `Parameters`, only the keys given count."""
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Tell each default in words: in a schema it would hide what is inherited."""
-        schema = super().__get_pydantic_json_schema__(core_schema, handler)
-        for field in schema["properties"].values():
-            default = field.pop("default", None)
-            if default is not None:
-                field["description"] += " Default: " + json.dumps(default).strip('"') + "."
-        return schema
+    model_config = ConfigDict(json_schema_extra=_tell_defaults)
 
     def overrides(self) -> dict[str, Any]:
         """Return what is set, in the current HTTP spelling, for `kato_spec.parameters.resolve`."""

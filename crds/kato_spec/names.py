@@ -37,6 +37,12 @@ ObjectName = Annotated[
     str, _text(253, rf"^{_SUBDOMAIN}$", "a name of a-z, 0-9, - and ., beginning and ending alphanumeric")
 ]
 SecretKey = Annotated[str, _text(253, r"^[-._a-zA-Z0-9]+$", "a key of letters, digits, -, _ and .")]
+ContainerImage = Annotated[str, _text(512, r"^\S+$", "an image reference, without spaces")]
+DatabaseName = Annotated[str, _text(63, r"^[-_a-zA-Z0-9]+$", "a database name of letters, digits, - and _")]
+VariableName = Annotated[
+    str,
+    _text(253, r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", "a variable's name of letters, digits, -, _ and ., no digit first"),
+]
 LabelValue = Annotated[
     str, _text(63, rf"^({_NAME_PART})?$", "a label value: letters, digits, -, _ and ., or nothing", least=0)
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from kato_spec.names import Labels, LabelValue, ObjectName, QualifiedName, SecretKey, qualified_keys
+from kato_spec.names import Labels, LabelValue, ObjectName, QualifiedName, SecretKey, VariableName, qualified_keys
 from kato_spec.quantities import Quantity, exceeds
 from kato_spec.rules import Rule, SpecModel, Transition
 
@@ -118,9 +118,7 @@ class EnvVar(SpecModel):
         ),
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")] = Field(
-        description="Name of the variable; KATO_* are refused."
-    )
+    name: VariableName = Field(description="Name of the variable; KATO_* are refused.")
     value: Annotated[str, Field(max_length=32768)] | None = Field(None, description="Its value.")
     value_from: EnvSource | None = Field(None, description="Where its value comes from.")
 
@@ -139,7 +137,7 @@ class Toleration(SpecModel):
             cel="self.operator != 'Exists' || !has(self.value) || self.value == ''",
             holds=lambda self: self["operator"] != "Exists" or not self.get("value"),
             reads=("value", "operator"),
-            allowed="no value, when operator is Exists",
+            allowed="absent, when operator is Exists",
         ),
         Rule(
             cel="!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",

@@ -10,7 +10,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from kato_spec.meta import Conditions, ParameterSet, ProcessorMeta, SecretRef
-from kato_spec.names import RESERVED_NAMES, Annotations, Labels, ObjectName, SecretKey, Text, qualified_keys
+from kato_spec.names import (
+    RESERVED_NAMES,
+    Annotations,
+    ContainerImage,
+    Labels,
+    ObjectName,
+    SecretKey,
+    Text,
+    qualified_keys,
+)
 from kato_spec.pods import (
     Affinity,
     EnvVar,
@@ -21,10 +30,8 @@ from kato_spec.pods import (
     list_map,
 )
 from kato_spec.records import ParametersRecord, SessionDefaults
-from kato_spec.rules import Rule, SpecModel, Transition
-from kato_spec.storage import Storage, StorageStatus, is_embedded
-
-ContainerImage = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")]
+from kato_spec.rules import Rule, SpecModel, Transition, get
+from kato_spec.storage import Storage, StorageStatus
 
 
 class Autoscaling(SpecModel):
@@ -70,13 +77,13 @@ class KatoProcessorSpec(SpecModel):
     rules: ClassVar[tuple[Rule | Transition, ...]] = (
         Rule(
             cel="self.replicas <= 1 || !has(self.storage) || !has(self.storage.embedded)",
-            holds=lambda self: self["replicas"] <= 1 or not is_embedded(self),
+            holds=lambda self: self["replicas"] <= 1 or get(self, "storage.embedded") is None,
             reads=("replicas", "storage.embedded"),
             allowed="0 or 1 with embedded storage; more replicas need external storage",
         ),
         Rule(
             cel="!has(self.autoscaling) || !has(self.storage) || !has(self.storage.embedded)",
-            holds=lambda self: "autoscaling" not in self or not is_embedded(self),
+            holds=lambda self: "autoscaling" not in self or get(self, "storage.embedded") is None,
             reads=("autoscaling", "storage.embedded"),
             allowed="absent with embedded storage, which serves one replica; autoscaling needs external storage",
             reason="FieldValueForbidden",

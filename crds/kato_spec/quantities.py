@@ -28,8 +28,10 @@ _SUFFIXES = {
 
 
 def _number_as_text(value: object) -> object:
-    """Let a whole number stand for the quantity that it spells, as the API server does."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """Let a whole number of 64 bits stand for the quantity that it spells, as the API server does."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        return str(value)
+    return value
 
 
 Quantity = Annotated[

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 Node = Mapping[str, Any]
 Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
@@ -49,6 +47,12 @@ class Transition:
     reason: Reason = "FieldValueForbidden"
 
 
+def _carry_rules(schema: dict[str, Any], model: type[SpecModel]) -> None:
+    """Put the model's rules into its schema, so that one tree tells all there is to check."""
+    if model.rules:
+        schema[RULES] = model.rules
+
+
 class SpecModel(BaseModel):
     """Base of the manifest models: immutable, unknown fields refused, types taken as they stand, camelCase aliases."""
 
@@ -59,16 +63,9 @@ class SpecModel(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
+        json_schema_extra=_carry_rules,
     )
     rules: ClassVar[tuple[Rule | Transition, ...]] = ()
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Carry the model's rules in its schema, so that one tree tells all there is to check."""
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        if cls.rules:
-            schema[RULES] = cls.rules
-        return schema
 
 
 def get(node: Node, path: str) -> object:

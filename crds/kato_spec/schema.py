@@ -6,7 +6,7 @@ what `kato_spec.generate` writes to `crds/*.yaml` (spec: operator.md). The same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -50,6 +50,12 @@ class Kind:
         """The file name of the kind's CRD."""
         return f"{self.plural}.{GROUP}.yaml"
 
+
+# Keys of a schema as a person reads them.
+_ORDER = (
+    *("description", "type", "default", "enum", "its bounds"),
+    *("x-kubernetes-validations", "required", "properties", "additionalProperties", "items"),
+)
 
 AGE = Column("Age", ".metadata.creationTimestamp", "Time since it was made.", "date")
 READY = '.status.conditions[?(@.type=="Ready")]'
@@ -110,28 +116,23 @@ def _plain(node: Schema, definitions: Schema) -> dict[str, Any]:
         own["enum"] = [own.pop("const")]
     if isinstance(own.get("additionalProperties"), bool):
         del own["additionalProperties"]
+    return _with_children(own, lambda child: _plain(child, definitions))
+
+
+def _with_children(node: Schema, change: Callable[[Schema], dict[str, Any]]) -> dict[str, Any]:
+    """Return `node` with each schema directly below it changed."""
+    changed = dict(node)
     for key in ("items", "additionalProperties"):
-        if key in own:
-            own[key] = _plain(own[key], definitions)
-    if "properties" in own:
-        own["properties"] = {name: _plain(field, definitions) for name, field in own["properties"].items()}
-    return own
-
-
-def fields_of(node: Schema) -> Schema | None:
-    """Return the fields that an object may have, or None where any are allowed."""
-    properties: Schema | None = node.get("properties")
-    return properties
+        if key in node:
+            changed[key] = change(node[key])
+    if "properties" in node:
+        changed["properties"] = {name: change(field) for name, field in node["properties"].items()}
+    return changed
 
 
 def published(node: Schema) -> dict[str, Any]:
     """Return `node` as the API server takes it: our own keys left out, rules as `x-kubernetes-validations`."""
-    public = {key: value for key, value in node.items() if key not in (RULES, ALLOWED)}
-    if "properties" in public:
-        public["properties"] = {name: published(field) for name, field in public["properties"].items()}
-    for key in ("items", "additionalProperties"):
-        if key in public:
-            public[key] = published(public[key])
+    public = {key: value for key, value in _with_children(node, published).items() if key not in (RULES, ALLOWED)}
     rules = [_validation(rule) for rule in node.get(RULES, ()) if rule.cel is not None]
     if rules:
         public["x-kubernetes-validations"] = rules
@@ -139,28 +140,22 @@ def published(node: Schema) -> dict[str, Any]:
 
 
 def _reading_order(key: str) -> tuple[int, str]:
-    """Order the keys of a schema as a person reads them: what it is, its bounds, its rules, what it holds."""
-    last = ("x-kubernetes-validations", "required", "properties", "additionalProperties", "items")
-    first = ("description", "type", "default", "enum")
-    return (
-        (first.index(key), "")
-        if key in first
-        else (len(first) + 1 + last.index(key) if key in last else len(first), key)
-    )
+    """Return the key by which the keys of a schema are sorted."""
+    return _ORDER.index(key if key in _ORDER else "its bounds"), key
 
 
 def _validation(rule: Rule | Transition) -> dict[str, Any]:
     """Return `rule` as the API server takes it."""
-    message = f"allowed: {rule.allowed}"
+    message = f"must be {rule.allowed}"
     return {"rule": rule.cel, "message": message, "fieldPath": f".{rule.reads[0]}", "reason": rule.reason}
 
 
 def _root(model: type[SpecModel]) -> dict[str, Any]:
-    """Return the schema of a kind: of metadata a CRD may bound the name alone."""
+    """Return the schema of a kind; of metadata a CRD may bound the name alone, and may not even describe it."""
     root = published(tree(model))
     fields = root["properties"]
-    fields["apiVersion"] = {"type": "string", "description": fields["apiVersion"]["description"]}
-    fields["kind"] = {"type": "string", "description": fields["kind"]["description"]}
+    for name in ("apiVersion", "kind"):
+        del fields[name]["enum"]
     fields["metadata"] = {"type": "object", "properties": {"name": fields["metadata"]["properties"]["name"]}}
     return root
 

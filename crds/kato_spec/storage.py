@@ -5,20 +5,16 @@ Used by `kato_spec.processor`. Which branch holds when none is given, the operat
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from kato_spec.meta import SecretRef
-from kato_spec.names import ObjectName, SecretKey
+from kato_spec.names import DatabaseName, ObjectName, SecretKey
 from kato_spec.quantities import Quantity, exceeds
-from kato_spec.rules import Rule, SpecModel, Transition, get
+from kato_spec.rules import Rule, SpecModel, Transition
 
 DEFAULT_SIZE = "1Gi"
-DatabaseName = Annotated[
-    str,
-    Field(min_length=1, max_length=63, pattern=r"^[-_a-zA-Z0-9]+$"),
-]
 
 
 class EmbeddedStorage(SpecModel):
@@ -139,8 +135,3 @@ class StorageStatus(SpecModel):
     ephemeral: bool | None = Field(None, description="Whether the embedded memory is lost with the pod.")
     claim_name: ObjectName | None = Field(None, description="The PersistentVolumeClaim of the embedded memory.")
     database: DatabaseName | None = Field(None, description="The MongoDB database of the external memory.")
-
-
-def is_embedded(spec: object) -> bool:
-    """Say whether a KatoProcessor's spec, as a plain mapping, names embedded storage."""
-    return isinstance(spec, dict) and get(spec, "storage.embedded") is not None

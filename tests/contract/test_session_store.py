@@ -46,6 +46,18 @@ async def test_a_session_comes_back_whole(sessions: SessionStore) -> None:
     assert await sessions.get("p.two") is None
 
 
+async def test_an_id_that_is_alive_is_not_taken_over(sessions: SessionStore) -> None:
+    assert await sessions.create(session("one", ttl=10), limit=0, now=NOW)
+    assert not await sessions.create(session("one", version="v2"), limit=0, now=NOW)
+    found = await sessions.get("p.one")
+    assert found is not None
+    assert found.version == "v1"
+    assert await sessions.create(session("one", version="v2"), limit=0, now=NOW + 10)
+    found = await sessions.get("p.one")
+    assert found is not None
+    assert found.version == "v2"
+
+
 async def test_replacing_wants_the_version_that_is_there(sessions: SessionStore) -> None:
     await sessions.create(session("one"), limit=0, now=NOW)
     assert await sessions.replace(session("one", version="v2"), "v1")

@@ -14,26 +14,27 @@ from kato_spec.keys import API_VERSION
 from kato_spec.schema import KINDS
 
 STRICT = {"dryRun": "All", "fieldValidation": "Strict"}
-_PATHS = {kind.name: f"/apis/{API_VERSION}/namespaces/default/{kind.plural}" for kind in KINDS}
 # What the server says when it cannot tell what object it is given, before it looks at any field.
 _HEADS = (("the API version in the data", "apiVersion"), ("Object 'Kind' is missing", "kind"))
 
 
 class ApiServer:
-    """An API server that has the CRDs; `client` knows its address and is allowed to write in namespace default."""
+    """An API server that has the CRDs; `client` knows its address and may write in `namespace`, which is empty."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, namespace: str = "default") -> None:
         self._client = client
+        base = f"/apis/{API_VERSION}/namespaces/{namespace}"
+        self._paths = {kind.name: f"{base}/{kind.plural}" for kind in KINDS}
 
     def refused(self, document: dict[str, Any]) -> set[str]:
         """Return the fields for which the server refuses to create `document`; empty when it would create it."""
-        path = _PATHS.get(document.get("kind", ""), _PATHS["KatoProcessor"])
+        path = self._paths.get(document.get("kind", ""), self._paths["KatoProcessor"])
         return _blamed(self._client.post(path, params=STRICT, json=document))
 
     def refused_update(self, old: dict[str, Any], new: dict[str, Any]) -> set[str]:
         """Return the fields for which the server refuses to replace `old` by `new`; `old` is created for it."""
-        created = self._client.post(_PATHS[old["kind"]], json=old).raise_for_status().json()
-        path = f"{_PATHS[old['kind']]}/{created['metadata']['name']}"
+        created = self._client.post(self._paths[old["kind"]], json=old).raise_for_status().json()
+        path = f"{self._paths[old['kind']]}/{created['metadata']['name']}"
         version = {"resourceVersion": created["metadata"]["resourceVersion"]}
         try:
             document = new | {"metadata": new["metadata"] | version}

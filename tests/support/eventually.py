@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(check: Callable[[], T], *, timeout: float = 10.0, interval: float = 0.05) -> T:  # noqa: ASYNC109 - the name is the contract
+def eventually(check: Callable[[], T], *, timeout: float = 10.0, interval: float = 0.05) -> T:
     """Call `check` until it returns something true, and return that; fail after `timeout` seconds with what it said."""
     deadline = time.monotonic() + timeout
     while True:
@@ -25,8 +25,8 @@ def eventually(check: Callable[[], T], *, timeout: float = 10.0, interval: float
 async def eventually_async(
     check: Callable[[], Awaitable[T]],
     *,
-    timeout: float = 10.0,
-    interval: float = 0.05,  # noqa: ASYNC109 - see above
+    timeout: float = 10.0,  # noqa: ASYNC109 - of the whole wait, not of one call
+    interval: float = 0.05,
 ) -> T:
     """Do the same for a check that must be awaited."""
     deadline = time.monotonic() + timeout

@@ -141,7 +141,9 @@ class Machine:
     def wait(self, instance_id: str, instance: Instance, starting: _Starting | None = None) -> None:
         """Wait until the instance is ready: its stores are open, its index is whole."""
         deadline = time.monotonic() + START_SECONDS
-        with httpx.Client(base_url=instance.url, timeout=2.0, trust_env=False) as http:
+        token = wishes.load(self.home, instance_id).tokens.partition(",")[0]
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with httpx.Client(base_url=instance.url, headers=headers, timeout=2.0, trust_env=False) as http:
             while time.monotonic() < deadline:
                 ended = starting.process.poll() is not None if starting else not processes.alive(instance.identity)
                 if ended:
@@ -156,9 +158,7 @@ class Machine:
         process: subprocess.Popen[bytes] | None = None
         try:
             with self.registry.changing() as instances:
-                if order.id in instances:
-                    there = f"{order.id} runs on port {instances[order.id].api_port}; `kato stop {order.id}` ends it"
-                    raise Rejected("id", order.id, f"an ID that does not run yet: {there}")
+                _refuse_running(order.id, instances)
                 port, internal_port = _ports(order.port, instances)
                 wishes.save(self.home, order.id, order.asked)
                 log = self.home.log(order.id)
@@ -211,6 +211,13 @@ class Machine:
             log.seek(starting.log_begins if starting else 0)
             lines = log.read().decode(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), f"see {self.home.log(instance_id)}")
+
+
+def _refuse_running(instance_id: str, instances: Instances) -> None:
+    """Raise `Rejected` when an instance of this ID runs already."""
+    if instance_id in instances:
+        there = f"{instance_id} runs on port {instances[instance_id].api_port}; `kato stop {instance_id}` ends it"
+        raise Rejected("id", instance_id, f"an ID that does not run yet: {there}")
 
 
 def _answers(http: httpx.Client, instance_id: str) -> bool:

@@ -11,9 +11,9 @@ from kato_spec.errors import Rejected
 from kato_spec.keys import RESERVED_IDS
 
 ID_MAX = 63
-_VALID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{ID_MAX - 1}}}")
+_VALID = re.compile(rf"[A-Za-z0-9]([A-Za-z0-9_-]{{0,{ID_MAX - 2}}}[A-Za-z0-9])?")
 _FOREIGN = re.compile(r"[^a-z0-9_-]+")
-ALLOWED = f"1 to {ID_MAX} of the letters a-z and A-Z, digits, - and _, beginning with a letter or digit"
+ALLOWED = f"1 to {ID_MAX} of the letters a-z and A-Z, digits, - and _, with a letter or digit at either end"
 
 
 def sanitise(raw: str) -> str:

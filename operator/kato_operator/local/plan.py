@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kato_operator.local.asked import Asked, AskedSession, successor
-from kato_operator.local.wanted import Wanted, WantedInstance, WantedSession
+from kato_operator.local.wanted import SESSION_LABEL, Wanted, WantedInstance, WantedSession
 from kato_spec.errors import Rejected
 from kato_spec.records import DeclarationRecord, ParametersRecord, StateRecord
 
@@ -50,6 +50,16 @@ class Line:
     verdict: Verdict
     instance: str
     detail: str = ""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether the object is a KatoSession."""
+        return self.label.startswith(SESSION_LABEL)
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.label.partition("/")[2]
 
 
 @dataclass(slots=True)
@@ -142,7 +152,7 @@ def _gone(wanted: Wanted, found: Mapping[str, FoundInstance]) -> Iterator[tuple[
         asked = instance.asked
         for name, session in asked.sessions.items():
             if session.source in wanted.sources and name not in wanted.sessions:
-                yield f"katosession.kato.dev/{name}", instance_id, name
+                yield f"{SESSION_LABEL}{name}", instance_id, name
         if asked.parameters and asked.source in wanted.sources and instance_id not in wanted.instances:
             kind = "katoprocessor.kato.dev" if asked.manifest else "instance"
             yield f"{kind}/{instance_id}", instance_id, None

@@ -24,12 +24,28 @@ _TURN_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
+class BoundSession:
+    """A declared session as it stands: where it lives, whose it is, and its ID once the service has made it."""
+
+    instance: str
+    user_id: str
+    session_id: str | None
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the files: a verdict per object, what has no effect here, and what runs now."""
+    """What became of the files: a verdict per object, what has no effect here, what runs now, the sessions by name."""
 
     lines: list[Line]
     notes: list[str]
     instances: Instances
+    sessions: dict[str, BoundSession]
+
+    @property
+    def processors(self) -> list[str]:
+        """The IDs of the files' instances that run, in the files' order."""
+        return [line.instance for line in self.lines if not line.is_session and line.instance in self.instances]
 
 
 def apply(machine: Machine, arguments: Sequence[str], *, prune: bool = False) -> Outcome:
@@ -60,7 +76,9 @@ def _reconcile(
         plan = planner(wish, found)
         # 4. Do it.
         _perform(machine, plan.changes, found)
-        return Outcome(plan.lines, wish.notes, machine.running())
+        # 5. Look again, and report.
+        instances = machine.running()
+        return Outcome(plan.lines, wish.notes, instances, dict(_sessions(machine, plan.lines, instances)))
 
 
 def observe(machine: Machine, kept: Mapping[str, Asked]) -> dict[str, FoundInstance]:
@@ -99,6 +117,17 @@ def _perform(machine: Machine, changes: Mapping[str, Change], found: Mapping[str
     for instance_id, change in changes.items():
         if change.sync and not change.start:
             machine.sync(instance_id, running[instance_id])
+
+
+def _sessions(machine: Machine, lines: Sequence[Line], instances: Instances) -> Iterator[tuple[str, BoundSession]]:
+    """Yield name and standing of every declared session of the lines' instances that run."""
+    for instance_id in dict.fromkeys(line.instance for line in lines if line.is_session and line.instance in instances):
+        with machine.side_door(instance_id, instances[instance_id]) as door:
+            declared = {one.uid: one for one in door.state().declared}
+        for name, session in wishes.load(machine.home, instance_id).sessions.items():
+            found = declared.get(session.record.uid)
+            if found:
+                yield name, BoundSession(instance_id, session.record.user_id, found.session_id, found.phase)
 
 
 def _known(kept: Mapping[str, Asked]) -> Known:

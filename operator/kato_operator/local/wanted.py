@@ -25,6 +25,7 @@ CLUSTER_ONLY = (
     *("podLabels", "priorityClassName", "removeAfterExpirySeconds", "resources", "serviceAccountName"),
     *("serviceAnnotations", "serviceType", "storage", "tolerations", "topologySpreadConstraints"),
 )
+SESSION_LABEL = "katosession.kato.dev/"
 Object = TypeVar("Object", "WantedInstance", "WantedSession")
 
 
@@ -170,7 +171,7 @@ def _processor(document: Document, manifest: KatoProcessor, secrets: Mapping[str
 def _session(document: Document, manifest: KatoSession) -> WantedSession:
     return WantedSession(
         name=manifest.metadata.name,
-        label=f"katosession.kato.dev/{manifest.metadata.name}",
+        label=f"{SESSION_LABEL}{manifest.metadata.name}",
         place=f"{document.file}:{document.line(('metadata', 'name'))}",
         source=document.source,
         processor=manifest.spec.processor_ref.name,

@@ -40,7 +40,7 @@ def _shown(candidate: Candidate) -> dict[str, object]:
         "name": record.name,
         **{name: getattr(metrics, name) for name in _METRICS},
         "emotives": mean_emotives(record.emotives),
-        "metadata": {name: sorted(values) for name, values in sorted(record.metadata.items())},
+        "metadata": dict(sorted(record.metadata.items())),
         "matches": alignment.matches,
         "missing": alignment.missing,
         "extras": alignment.extras,

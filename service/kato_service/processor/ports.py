@@ -100,6 +100,9 @@ class MemoryStore(Protocol):
     async def nodes(self) -> Sequence[str]:
         """Return every node that has a KB, sorted."""
 
+    async def ping(self) -> None:
+        """Return when the store answers and can be written."""
+
     async def close(self) -> None:
         """Finish what is under way and let the files or connections go."""
 
@@ -110,8 +113,8 @@ class SessionStore(Protocol):
     Expired sessions stay until `expire`; who reads one looks at `expires_at`.
     """
 
-    async def create(self, session: Session, *, limit: int, now: float) -> None:
-        """Keep a new session. `limit` 0 is no limit.
+    async def create(self, session: Session, *, limit: int, now: float) -> bool:
+        """Keep a new session; False, and nothing is kept, when one of its id expires after `now`. `limit` 0 is none.
 
         Raises:
             TooManySessions: `limit` sessions that expire after `now` are here already.
@@ -161,6 +164,9 @@ class SessionStore(Protocol):
 
     async def save_parameters(self, record: ParametersRecord) -> None:
         """Keep the live parameters."""
+
+    async def ping(self) -> None:
+        """Return when the store answers and can be written."""
 
     async def close(self) -> None:
         """Finish what is under way and let the files or connections go."""

@@ -82,6 +82,9 @@ class VolatileMemory:
         """See `MemoryStore.nodes`."""
         return sorted(self._bases)
 
+    async def ping(self) -> None:
+        """See `MemoryStore.ping`."""
+
     async def close(self) -> None:
         """See `MemoryStore.close`. What was kept stays, for the next who is given this store."""
 
@@ -95,11 +98,15 @@ class VolatileSessions:
         self._declarations: dict[str, Declaration] = {}
         self._parameters: ParametersRecord | None = None
 
-    async def create(self, session: Session, *, limit: int, now: float) -> None:
+    async def create(self, session: Session, *, limit: int, now: float) -> bool:
         """See `SessionStore.create`."""
         if limit and await self.count(now) >= limit:
             raise TooManySessions(limit)
+        found = self._sessions.get(session.id)
+        if found is not None and found.expires_at > now:
+            return False
         self._sessions[session.id] = session
+        return True
 
     async def get(self, session_id: str) -> Session | None:
         """See `SessionStore.get`."""
@@ -180,6 +187,9 @@ class VolatileSessions:
     async def save_parameters(self, record: ParametersRecord) -> None:
         """See `SessionStore.save_parameters`."""
         self._parameters = record
+
+    async def ping(self) -> None:
+        """See `SessionStore.ping`."""
 
     async def close(self) -> None:
         """See `SessionStore.close`. What was kept stays, for the next who is given this store."""

@@ -83,6 +83,10 @@ class SqliteMemory:
 
         return await self.database.run(job)
 
+    async def ping(self) -> None:
+        """See `MemoryStore.ping`."""
+        await self.database.run(lambda connection: None)
+
     async def close(self) -> None:
         """See `MemoryStore.close`."""
         await self.database.close()

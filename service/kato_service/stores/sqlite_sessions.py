@@ -37,6 +37,7 @@ CREATE TABLE declaration (uid TEXT PRIMARY KEY, record TEXT NOT NULL, session_id
 CREATE TABLE parameters (only INTEGER PRIMARY KEY CHECK (only = 1), record TEXT NOT NULL);
 """
 SELECT = "SELECT body, last_activity, expires_at FROM session "
+INSERT = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
 OLDER = "AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?"
 PAGE = SELECT + "WHERE expires_at > ? " + OLDER
 PAGE_OF_NODE = SELECT + "WHERE expires_at > ? AND node = ? " + OLDER
@@ -52,16 +53,17 @@ class SqliteSessions:
         """Open or create the file; raises as `Database` does."""
         self.database = Database(path, schema=SCHEMA, version=VERSION, synchronous="NORMAL")
 
-    async def create(self, session: Session, *, limit: int, now: float) -> None:
+    async def create(self, session: Session, *, limit: int, now: float) -> bool:
         """See `SessionStore.create`."""
         row = _columns(session)
 
-        def job(connection: sqlite3.Connection) -> None:
+        def job(connection: sqlite3.Connection) -> bool:
             if limit and _count(connection, now) >= limit:
                 raise TooManySessions(limit)
-            _insert(connection, row)
+            connection.execute("DELETE FROM session WHERE id = ? AND expires_at <= ?", (session.id, now))
+            return connection.execute(INSERT + "ON CONFLICT DO NOTHING", row).rowcount > 0
 
-        await self.database.run(job)
+        return await self.database.run(job)
 
     async def get(self, session_id: str) -> Session | None:
         """See `SessionStore.get`."""
@@ -146,7 +148,7 @@ class SqliteSessions:
             values = (record.uid, record.model_dump_json(), declaration.session_id)
             connection.execute("INSERT OR REPLACE INTO declaration VALUES (?, ?, ?)", values)
             if session is not None:
-                _insert(connection, _columns(session))
+                connection.execute(INSERT, _columns(session))
 
         await self.database.run(job)
 
@@ -183,6 +185,10 @@ class SqliteSessions:
         query = "INSERT OR REPLACE INTO parameters VALUES (1, ?)"
         await self.database.run(lambda connection: connection.execute(query, (record.model_dump_json(),)))
 
+    async def ping(self) -> None:
+        """See `SessionStore.ping`."""
+        await self.database.run(lambda connection: None)
+
     async def close(self) -> None:
         """See `SessionStore.close`."""
         await self.database.close()
@@ -200,10 +206,6 @@ def _session(row: Row) -> Session:
 
 def _declaration(row: tuple[str, str]) -> Declaration:
     return Declaration(DeclarationRecord.model_validate_json(row[0]), row[1])
-
-
-def _insert(connection: sqlite3.Connection, row: tuple[str, str, str, float, float, float, bool, bytes]) -> None:
-    connection.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def _delete(connection: sqlite3.Connection, session_id: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +14,12 @@ import pytest
 from kato_service.engine.metrics import Metrics
 from kato_service.engine.naming import pattern_name
 from kato_service.engine.oracle import OracleMatcher
+from tests.unit.engine.answers import ANSWERS, GOLDEN, derived_cases, rendered
 from tests.unit.engine.exact import evaluate
 from tests.unit.engine.kb import case_kb
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "engine"
-CASE_FILES = ("every-metric", "affinity", "recall", "blocks", "ensemble", "modes")
-CASES: list[dict[str, Any]] = [
-    case for name in CASE_FILES for case in json.loads((GOLDEN / f"{name}.json").read_text())
-]
-NAMES: list[dict[str, Any]] = json.loads((GOLDEN / "names.json").read_text())
+CASES = derived_cases()
+NAMES: list[dict[str, Any]] = json.loads((GOLDEN / "engine" / "names.json").read_text())
 
 
 def derived(value: object) -> object:
@@ -73,6 +69,10 @@ def test_every_metric_is_derived_somewhere() -> None:
 
     assert set(Metrics.__dataclass_fields__) <= covered | shown
     assert set(Metrics.__dataclass_fields__) - {"frequency", "fragmentation"} <= covered
+
+
+def test_answers_are_the_same_to_the_last_byte() -> None:
+    assert rendered().splitlines() == ANSWERS.read_bytes().splitlines()
 
 
 @pytest.mark.parametrize("golden", NAMES, ids=lambda golden: golden["shows"])
