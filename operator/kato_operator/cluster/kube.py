@@ -153,9 +153,7 @@ class KubeCluster:
         """Write past the fence, and end before it closes."""
         left = self._fence.time_left()
         self._wrote()
-        return lean(
-            await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left)
-        )
+        return lean(await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left))
 
 
 def _path_of(kind: Kind, manifest: Manifest, subresource: str | None = None) -> str:
