@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from kato_operator.cluster.rules import LEASE_RULES, RELEASE_RULES, RULES, Rule
+from kato_operator.cluster.rules import LEASE_RULES, RULES, Rule
 from tests.chart.rendering import SETS, Document, documents
 
 Grant = tuple[str, str, str]
-OWN = "kato-operator-own"
+OWN = "kato-operator-leader"
 
 
 def wanted(rules: Iterable[Rule]) -> set[Grant]:
@@ -48,9 +48,9 @@ def test_a_role_in_each_watched_namespace_and_none_for_the_cluster() -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_own_namespace_has_the_lease_and_the_own_deployment_by_name(name: str) -> None:
+def test_own_namespace_has_the_lease_by_name(name: str) -> None:
     role = roles(name, "Role")["kato-system", OWN]
-    assert granted(role) == wanted([*LEASE_RULES, *RELEASE_RULES])
+    assert granted(role) == wanted(LEASE_RULES)
     for rule in role["rules"]:
         assert rule.get("resourceNames") == ["kato-operator"] or rule["verbs"] == ["create"]
 

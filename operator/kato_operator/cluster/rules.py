@@ -68,6 +68,3 @@ RULES: Sequence[Rule] = (
 
 # In the operator's own namespace.
 LEASE_RULES: Sequence[Rule] = (_rule(("get", "create", "update"), LEASE),)
-
-# There too, for `kato-operator release-finalizers`: it scales the operator's own Deployment to nothing.
-RELEASE_RULES: Sequence[Rule] = (_rule(("patch",), DEPLOYMENT),)
