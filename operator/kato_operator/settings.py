@@ -1,14 +1,15 @@
 """Every setting of the operator's process, from environment variables KATO_OPERATOR_*.
 
-Read by the composition root alone, which hands each room what it needs. Printed by `kato-operator settings`.
+Read by the composition root alone, which hands each room what it needs.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "KATO_OPERATOR_"
@@ -16,7 +17,7 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class OperatorSettings(BaseSettings):
-    """The operator's settings; an unknown variable with the prefix is refused by `check_unknown`."""
+    """The operator's settings; a variable with the prefix that means nothing is refused."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
@@ -50,3 +51,19 @@ class OperatorSettings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = Field(16, description="Objects reconciled at the same time.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["json", "console"] = Field("json", description="How the log is written.")
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, given: object) -> object:
+        """Take a comma-separated list as one."""
+        return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: dict[str, object]) -> dict[str, object]:
+        """Refuse a variable that is spelt wrong: it would be silently without effect."""
+        names = {PREFIX + name.upper() for name in cls.model_fields}
+        unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in names)
+        if unknown:
+            raise ValueError(f"no such settings: {', '.join(unknown)}; there are {', '.join(sorted(names))}")
+        return values

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from kato_operator.cluster.fence import Fence
 from kato_operator.cluster.rest import APPLY, JSON, MERGE, Rest
-from kato_operator.desired.kinds import CUSTOM, Kind, Manifest
+from kato_operator.desired.kinds import CUSTOM, Kind, Manifest, lean
 from kato_operator.desired.names import FIELD_MANAGER, PROCESSOR_LABEL
-from kato_operator.reconcile.ports import Happening
+from kato_operator.reconcile.fence import Fence
+from kato_operator.reconcile.ports import Happening, NotServed
 from kato_spec.errors import Transient
 
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
@@ -55,7 +55,7 @@ class KubeCluster:
         found = await self._rest.read(path(kind, namespace, name))
         return None if found is None else lean(found)
 
-    async def list(self, kind: Kind) -> list[Manifest]:
+    async def listing(self, kind: Kind) -> list[Manifest]:
         """See the port."""
         items = [item for namespace in self._namespaces for item in await self._page_through(kind, namespace, JSON)]
         return [lean({"apiVersion": kind.api_version, "kind": kind.name, **item}) for item in items]
@@ -81,7 +81,7 @@ class KubeCluster:
         while True:
             page = await self._rest.read(path(kind, namespace), query, accept=accept)
             if page is None:
-                raise Transient(f"{kind.plural} are not served; are the CRDs installed?", retry_after=2)
+                raise NotServed(f"{kind.plural} are not served; are the CRDs installed?", retry_after=2)
             items += page["items"]
             token = page["metadata"].get("continue")
             if not token:
@@ -102,11 +102,11 @@ class KubeCluster:
         query = {"fieldManager": FIELD_MANAGER}
         return await self._write("PUT", _path_of(kind, manifest, "status"), manifest, query=query)
 
-    async def set_finalizers(self, kind: Kind, manifest: Manifest, finalizers: Sequence[str]) -> None:
+    async def set_finalizers(self, kind: Kind, manifest: Manifest, finalizers: Sequence[str]) -> Manifest:
         """See the port."""
         version = manifest["metadata"]["resourceVersion"]
         body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": version}}
-        await self._write("PATCH", _path_of(kind, manifest), body, content_type=MERGE)
+        return await self._write("PATCH", _path_of(kind, manifest), body, content_type=MERGE)
 
     async def delete(self, kind: Kind, manifest: Manifest) -> None:
         """See the port."""
@@ -153,16 +153,11 @@ class KubeCluster:
         """Write past the fence, and end before it closes."""
         left = self._fence.time_left()
         self._wrote()
-        return lean(await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left))
+        stored = await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left)
+        return lean({"metadata": {}, **stored})
 
 
 def _path_of(kind: Kind, manifest: Manifest, subresource: str | None = None) -> str:
     """Return the path of the object that `manifest` describes."""
     metadata = manifest["metadata"]
     return path(kind, metadata["namespace"], metadata["name"], subresource)
-
-
-def lean(manifest: Manifest) -> Manifest:
-    """Drop what the operator never looks at and would only keep in memory."""
-    manifest.get("metadata", {}).pop("managedFields", None)
-    return manifest

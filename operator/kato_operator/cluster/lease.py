@@ -8,17 +8,17 @@ clocks, so that no two clocks need agree (spec: operator.md, "One writer").
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from uuid import uuid4
 
 import structlog
 
-from kato_operator.cluster.fence import Fence, NotLeader
 from kato_operator.cluster.kube import path
 from kato_operator.cluster.rest import Rest
 from kato_operator.desired.kinds import Kind, Manifest
+from kato_operator.reconcile.fence import Fence, NotLeader
 from kato_operator.reconcile.ports import Clock, Conflict
 from kato_spec.errors import Transient
 
@@ -35,6 +35,11 @@ class LeaseName:
     name: str
     holder: str
     seconds: float
+
+
+def lease_of(namespace: str, name: str, pod: str, seconds: float) -> LeaseName:
+    """Return the Lease as a process of `pod` asks for it, under a name that no other process ever had."""
+    return LeaseName(namespace, name, f"{pod}_{uuid4().hex[:8]}", seconds)
 
 
 class Election:
@@ -55,9 +60,15 @@ class Election:
     async def win(self) -> None:
         """Return when this replica holds the Lease."""
         log.info("waiting for the lease", lease=self._lease.name, holder=self._lease.holder)
-        while not await self._try(self._take):
+        while not await self._try(self._take):  # noqa: ASYNC110 - the API server sets no event
             await asyncio.sleep(self.retry_seconds)
         log.info("this replica is the leader", lease=self._lease.name)
+
+    async def seize(self) -> None:
+        """Take the Lease from whoever holds it; that one may still write until its own deadline."""
+        while not await self._try(lambda: self._take(by_force=True)):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(1)
+        log.info("the lease was taken from its holder", lease=self._lease.name)
 
     async def hold(self) -> None:
         """Renew until the Lease is lost.
@@ -79,17 +90,18 @@ class Election:
         self._fence.close()
         await self._try(self._give_up)
 
-    async def _try(self, step: Callable[[], Any]) -> bool:
+    async def _try(self, step: Callable[[], Awaitable[bool]]) -> bool:
         """Take one step; what fails for now counts as not done."""
         try:
-            return bool(await step())
+            async with asyncio.timeout(2 * self.retry_seconds):
+                return await step()
         except Conflict:
             return False
-        except Transient as error:
-            log.warning("the lease cannot be reached", error=str(error))
+        except (Transient, TimeoutError) as error:
+            log.warning("the lease cannot be reached", error=str(error) or "time-out")
             return False
 
-    async def _take(self) -> bool:
+    async def _take(self, *, by_force: bool = False) -> bool:
         """Take the Lease if it is there for the taking."""
         asked = self._clock.monotonic()
         lease = await self._read()
@@ -97,7 +109,7 @@ class Election:
             spec = self._spec(transitions=0)
             body = LEASE.manifest({"name": self._lease.name, "namespace": self._lease.namespace}, spec=spec)
             await self._write("POST", path(LEASE, self._lease.namespace), body)
-        elif self._is_free(lease):
+        elif by_force or self._is_free(lease):
             spec = self._spec(transitions=lease["spec"].get("leaseTransitions", 0) + 1)
             await self._put(lease, spec)
         else:
@@ -133,7 +145,8 @@ class Election:
         version, now = lease["metadata"]["resourceVersion"], self._clock.monotonic()
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, now)
-        return now - self._seen[1] > spec.get("leaseDurationSeconds", self._lease.seconds)
+        silent = now - self._seen[1]
+        return silent > float(spec.get("leaseDurationSeconds") or self._lease.seconds)
 
     def _spec(self, *, transitions: int) -> Manifest:
         """Return the Lease of this replica, renewed now."""

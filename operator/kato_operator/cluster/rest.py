@@ -39,13 +39,18 @@ async def connect() -> Rest:
     """
     configuration = Configuration()
     try:
-        if "KUBECONFIG" not in os.environ and SERVICE_ACCOUNT_TOKEN.exists():
+        if "KUBECONFIG" not in os.environ and _in_a_pod():
             config.load_incluster_config(client_configuration=configuration)
         else:
             await config.load_kube_config(client_configuration=configuration)
     except config.ConfigException as error:
         raise Transient(f"no way to reach a cluster: {error}; set KUBECONFIG or run in a pod") from error
     return Rest(ApiClient(configuration))
+
+
+def _in_a_pod() -> bool:
+    """Say whether a service account's token is mounted."""
+    return SERVICE_ACCOUNT_TOKEN.exists()
 
 
 class Rest:
@@ -61,6 +66,20 @@ class Rest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._client.close()
+
+    async def credentials(self) -> dict[str, Any]:
+        """Return how this connection is made, for a client that is not ours; a rotated token is read anew."""
+        configuration, headers = self._client.configuration, dict[str, str]()
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], "/", "GET", None)
+        return {
+            "server": configuration.host,
+            "ca_path": configuration.ssl_ca_cert,
+            "ca_data": configuration.ca_cert_data,
+            "insecure": not configuration.verify_ssl,
+            "certificate_path": configuration.cert_file,
+            "private_key_path": configuration.key_file,
+            "token": headers.get("authorization", "").partition(" ")[2] or None,
+        }
 
     async def read(
         self, path: str, query: Mapping[str, str] | None = None, *, accept: str = JSON
@@ -106,14 +125,14 @@ class Rest:
         body: Mapping[str, Any] | None,
         content_type: str,
         accept: str,
-        timeout: float,
+        seconds: float,
     ) -> tuple[int, dict[str, Any], str | None]:
         """Send one request and return status, answer and `Retry-After`."""
         headers = {"Accept": accept, "Content-Type": content_type}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 response = await self._client.rest_client.request(method, url, headers=headers, body=body)
                 data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -39,6 +39,10 @@ class Rule:
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
 
+    def manifest(self) -> dict[str, list[str]]:
+        """Return the rule as a Role has it."""
+        return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+
 
 def _rule(verbs: tuple[str, ...], *kinds: Kind, subresource: str = "") -> Rule:
     """Return the rule for kinds of one group."""

@@ -21,7 +21,8 @@ Path = tuple[str, ...]
 
 # Maps that mean something else when a key is added by another hand.
 EXACT_MAPS = frozenset({"selector", "matchLabels", "nodeSelector", "data"})
-QUANTITIES = frozenset({"requests", "limits"})
+# Maps of quantities, and quantities.
+QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "divisor"})
 # What tells the items of a list apart, by the first of these that all of them have.
 ITEM_KEYS = ("mountPath", "uid", "name")
 # Lists in which others may have items of their own.
@@ -94,7 +95,7 @@ def _same(wanted: object, live: object, path: Path) -> bool:
     """Compare two values: empty is as good as missing, and quantities count by what they amount to."""
     if wanted == live or (live is None and not wanted):
         return True
-    if not QUANTITIES.isdisjoint(path[-2:-1]):
+    if not QUANTITIES.isdisjoint(path[-2:]):
         try:
             return amount(wanted) == amount(live)
         except Rejected:

@@ -60,3 +60,9 @@ WATCHED_CHILDREN = (
 )
 WATCHED = CUSTOM + WATCHED_CHILDREN
 BY_NAME = {kind.name: kind for kind in (*WATCHED, SECRET)}
+
+
+def lean(manifest: Manifest) -> Manifest:
+    """Return an object without what the operator never looks at and would only keep in memory."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
+    return {**manifest, "metadata": metadata}

@@ -118,8 +118,8 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
 
 def _volumes(subject: Subject) -> list[Manifest]:
     """Return the volumes: memory, parameters, and room for temporary files under the read-only root."""
-    claim = subject.storage.claim_name
-    data: Manifest = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+    claim, size = subject.storage.claim_name, subject.storage.size
+    data: Manifest = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {"sizeLimit": size}}
     return [
         {"name": "data", **data},
         {"name": "parameters", "configMap": {"name": child_name(subject.name)}},

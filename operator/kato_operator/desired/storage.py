@@ -13,29 +13,23 @@ from kato_spec.quantities import exceeds
 from kato_spec.storage import EmbeddedStorage, ExternalStorage, StorageStatus
 
 
-def resolve(
-    processor: KatoProcessor, namespace: str, kept: StorageStatus | None, *, chart_names_stores: bool
-) -> StorageStatus:
-    """Return the storage of `processor`: what is `kept`, what its spec names, or the default.
+def resolve(processor: KatoProcessor, namespace: str, kept: StorageStatus | None) -> StorageStatus:
+    """Return the storage of `processor`: what its spec names, what is `kept`, or an embedded volume.
 
     Raises:
         Rejected: the spec asks for something else than what was resolved before; the schema cannot see that.
     """
-    embedded, external = _asked(processor)
-    if embedded is None and external is None:
-        if kept is not None:
-            return kept
-        if chart_names_stores:
-            return _external(processor, namespace, None)
-        return _embedded(processor, EmbeddedStorage())
-    if embedded is None:
+    storage = processor.spec.storage
+    if storage and storage.external:
         if kept is not None and kept.type == "Embedded":
             raise Rejected("spec.storage.external", "present", "absent: this processor's memory is embedded, for good")
-        return _external(processor, namespace, external)
-    wanted = _embedded(processor, embedded)
-    if kept is not None:
-        _check_kept(kept, wanted)
-    return wanted
+        return _external(processor, namespace, storage.external)
+    if storage and storage.embedded:
+        wanted = _embedded(processor, storage.embedded)
+        if kept is not None:
+            _check_kept(kept, wanted)
+        return wanted
+    return kept or _embedded(processor, EmbeddedStorage())
 
 
 def check_scale(processor: KatoProcessor, storage: StorageStatus) -> None:
@@ -52,21 +46,15 @@ def check_scale(processor: KatoProcessor, storage: StorageStatus) -> None:
         raise Rejected("spec.autoscaling", "present", "absent with embedded storage, which serves one replica")
 
 
-def _asked(processor: KatoProcessor) -> tuple[EmbeddedStorage | None, ExternalStorage | None]:
-    """Return the branches of the spec."""
-    storage = processor.spec.storage
-    return (storage.embedded, storage.external) if storage else (None, None)
-
-
 def _embedded(processor: KatoProcessor, storage: EmbeddedStorage) -> StorageStatus:
     """Return embedded storage as the status says it."""
     claim = None if storage.ephemeral else claim_name(processor.metadata.name)
     return StorageStatus(type="Embedded", size=storage.size, ephemeral=storage.ephemeral, claim_name=claim)
 
 
-def _external(processor: KatoProcessor, namespace: str, storage: ExternalStorage | None) -> StorageStatus:
+def _external(processor: KatoProcessor, namespace: str, storage: ExternalStorage) -> StorageStatus:
     """Return external storage as the status says it."""
-    named = storage.mongodb.database if storage else None
+    named = storage.mongodb.database
     return StorageStatus(type="External", database=named or database_name(namespace, processor.metadata.name))
 
 

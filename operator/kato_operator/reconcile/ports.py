@@ -30,6 +30,10 @@ class Conflict(Transient):
     """Someone else changed the object in between, or holds it; look again and decide anew."""
 
 
+class NotServed(Transient):
+    """The API server does not know the kind: the CRDs are not installed, or not yet."""
+
+
 class Refused(Rejected):
     """The API server refuses a write for good: what the schema let through cannot be made (`reason`: its word)."""
 
@@ -72,7 +76,7 @@ class Cluster(Protocol):
         """Return an object, or None when there is none."""
         ...
 
-    async def list(self, kind: Kind) -> list[Manifest]:
+    async def listing(self, kind: Kind) -> list[Manifest]:
         """Return every object of `kind` that is watched: all of our own kinds, of others those with our label."""
         ...
 
@@ -96,8 +100,8 @@ class Cluster(Protocol):
         """Store the status of `manifest`; `Conflict` when its resource version is no longer the stored one."""
         ...
 
-    async def set_finalizers(self, kind: Kind, manifest: Manifest, finalizers: Sequence[str]) -> None:
-        """Set the finalizers of the object; `Conflict` as above."""
+    async def set_finalizers(self, kind: Kind, manifest: Manifest, finalizers: Sequence[str]) -> Manifest:
+        """Set the finalizers of the object and return it; `Conflict` as above."""
         ...
 
     async def delete(self, kind: Kind, manifest: Manifest) -> None:

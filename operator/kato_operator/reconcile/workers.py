@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Literal
 
 import structlog
@@ -65,7 +66,7 @@ class Workers:
             task = asyncio.create_task(self._tell(key), name=str(key))
             self._running.add(task)
             started = self._clock.monotonic()
-            task.add_done_callback(lambda task, key=key, started=started: self._ended(key, started, task))
+            task.add_done_callback(partial(self._ended, key, started))
 
     async def _tell(self, key: Key) -> float | None:
         """Run the story of `key`, within the time limit."""

@@ -45,6 +45,13 @@ def _condition(finding: Finding, before: Mapping[str, Any] | None, generation: i
     }
 
 
+def with_finding(status: Mapping[str, Any], finding: Finding, *, generation: int, now: datetime) -> dict[str, Any]:
+    """Return `status` with one condition replaced and all else as it was."""
+    known = status.get("conditions", ())
+    others = [condition for condition in known if condition["type"] != finding.type]
+    return {**status, "conditions": [*others, *conditions([finding], known, generation=generation, now=now)]}
+
+
 def timestamp(moment: datetime) -> str:
     """Return a moment as Kubernetes writes it: UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

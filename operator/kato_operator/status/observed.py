@@ -41,7 +41,8 @@ class Sight:
 class Observed:
     """A processor's children and pods as they are.
 
-    `replicas`: pods wanted now; `claim`: None when there is no volume to wait for; `sights`: one for each ready pod.
+    `replicas`: pods wanted now; `claim`: None when there is no volume to wait for; `problems`: what is not as asked
+    for; `waits`: what passes by itself; `sights`: one for each ready pod.
     """
 
     uid: str
@@ -52,6 +53,7 @@ class Observed:
     pods: Sequence[Manifest]
     claim: Manifest | None
     problems: Sequence[Problem]
+    waits: Sequence[Problem]
     sights: Sequence[Sight]
 
 

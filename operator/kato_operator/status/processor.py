@@ -43,14 +43,6 @@ def processor_status(
     }
 
 
-def paused_status(before: Mapping[str, Any], annotation: str, generation: int, now: datetime) -> dict[str, Any]:
-    """Return the status of a processor that is not looked at: as it was, and one condition that says so."""
-    progress = Finding("Progressing", "False", "Paused", f"{annotation} is set: nothing is reconciled")
-    known = before.get("conditions", ())
-    others = [condition for condition in known if condition["type"] != progress.type]
-    return {**before, "conditions": [*others, *conditions([progress], known, generation=generation, now=now)]}
-
-
 def _findings(observed: Observed) -> Iterator[Finding]:
     """Yield every condition of a processor."""
     hindrance = trouble(observed)
@@ -85,7 +77,7 @@ def _ready(observed: Observed, hindrance: Problem | None, *, settled: bool) -> F
         return Finding("Ready", "False", reason, f"{why}: no pod runs, memory and sessions are kept")
     if settled:
         return Finding("Ready", "True", "PodsReady", _count(observed))
-    cause = hindrance or next(iter(observed.problems), None)
+    cause = next(iter([*([hindrance] if hindrance else []), *observed.problems, *observed.waits]), None)
     if cause:
         return Finding("Ready", "False", cause.reason, cause.message)
     return Finding("Ready", "False", "PodsNotReady", _count(observed))
@@ -101,6 +93,8 @@ def _progressing(observed: Observed, *, settled: bool) -> Finding:
     """Progressing: pods are being made or replaced."""
     if settled:
         return Finding("Progressing", "False", "Suspended" if observed.suspended else "UpToDate", _count(observed))
+    if observed.waits:
+        return Finding("Progressing", "True", observed.waits[0].reason, observed.waits[0].message)
     return Finding("Progressing", "True", "RollingOut", _count(observed))
 
 
@@ -138,8 +132,3 @@ def is_live(state: StateRecord | None, uid: str, generation: int) -> bool:
     if state is None or state.parameters_uid != uid:
         return False
     return state.parameters_generation is not None and state.parameters_generation >= generation
-
-
-def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
-    """Return the fields in which two statuses differ."""
-    return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))

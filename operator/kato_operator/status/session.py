@@ -20,13 +20,18 @@ COUNTERS = frozenset({"lastActivity", "expiresAt", "stmLength"})
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A KatoSession as it is: `declared` is what the pod says, `hindrance` why it is not bound or cannot be used."""
+    """A KatoSession as it is.
+
+    `declared`: what the pod says; `hindrance`: why it is not bound or cannot be used now; `orphan`: whether its
+    processor is gone, and the session with it.
+    """
 
     generation: int
     user_id: str
     endpoint: str | None
     declared: DeclaredSession | None
     hindrance: Problem | None
+    orphan: bool = False
 
 
 def session_status(view: SessionView, before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -44,6 +49,8 @@ def session_status(view: SessionView, before: Mapping[str, Any], now: datetime) 
 def _seen(view: SessionView, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of the session itself."""
     declared = view.declared
+    if declared is None and view.orphan and before.get("phase") != "Expired":
+        return {"phase": "Pending"}
     if declared is None:
         names = ("sessionId", "createdAt", "expiresAt", "lastActivity", "stmLength", "url")
         return {"phase": before.get("phase", "Pending"), **{name: before[name] for name in names if name in before}}

@@ -14,12 +14,12 @@ ratios = st.builds(lambda over, under: over / under, st.integers(1, 10**9), st.i
 
 
 @given(ratios | st.floats(1e-18, 1e18))
-def test_log2_is_within_two_units_in_the_last_place(x: float) -> None:
+def test_log2_is_within_four_units_in_the_last_place(x: float) -> None:
     with localcontext() as context:
         context.prec = 60
         true = Decimal(x).ln() / Decimal(2).ln()
 
-    assert abs(Decimal(log2(x)) - true) <= 2 * Decimal(math.ulp(float(true)))
+    assert abs(Decimal(log2(x)) - true) <= 4 * Decimal(math.ulp(float(true)))
 
 
 @given(st.integers(-1000, 1000))

@@ -1,6 +1,7 @@
 """May this process write? Asked before every write, answered by the lease's monotonic deadline.
 
-Opened by `lease` for as long as the lease surely holds; a fence without a lease stands open (one replica, no election).
+Opened by `cluster.lease` for as long as the lease surely holds; asked by `cluster` and `sessions` (spec: operator.md,
+"One writer"). Without an election it stands open.
 """
 
 from __future__ import annotations

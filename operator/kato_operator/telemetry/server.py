@@ -1,0 +1,43 @@
+"""Metrics and health over HTTP: /metrics, /livez, /readyz.
+
+Run by the composition root, from before this replica is the leader until its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from kato_operator.telemetry.metrics import Telemetry
+
+CONTENT_TYPE = "Content-Type"
+
+
+@asynccontextmanager
+async def serving(telemetry: Telemetry, host: str, port: int) -> AsyncIterator[int]:
+    """Serve until the block ends; yield the port."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        body = generate_latest(telemetry.registry)
+        return web.Response(body=body, headers={CONTENT_TYPE: CONTENT_TYPE_LATEST})
+
+    async def alive(request: web.Request) -> web.Response:
+        sickness = telemetry.sickness()
+        return web.Response(text=sickness or "ok", status=500 if sickness else 200)
+
+    async def ready(request: web.Request) -> web.Response:
+        return web.Response(text="leader" if telemetry.leader else "standby")
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/livez", alive), web.get("/readyz", ready)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
