@@ -30,8 +30,11 @@ def prepare() -> None:
 @app.command()
 def up(name: Name = DEFAULT) -> None:
     """Raise a cluster and leave it running."""
+    if find.named() is not None:
+        say(f"{find.NAMED} names the cluster: raising and ending it is left to whoever runs it")
+        return
     runs.sweep()
-    if (find.named() is None) and runs.find(name) is not None:
+    if runs.find(name) is not None:
         say(f"cluster {name} is up already")
         return
     cluster = find.raise_cluster(name)

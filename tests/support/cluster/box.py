@@ -23,6 +23,7 @@ from tests.support.eventually import eventually
 
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 HOLDER = "hold"  # the holder's file name in the run directory: its command line tells whose box it is
+RESOLVER = Path("/etc/resolv.conf")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,16 +34,20 @@ class Box:
     pid: int
     programs: list[subprocess.Popen[bytes]] = field(default_factory=list, compare=False)
 
-    def command(
-        self, argv: Sequence[str | Path], *, contained: bool = False, env: Mapping[str, str] | None = None
-    ) -> list[str]:
-        """Return the command line that runs `argv` inside, in the caller's working directory.
+    def contained(self, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> list[str]:
+        """Return the command line that runs `argv` as a part of the box: it sees the box's files and dies with it."""
+        settings = [f"{key}={value}" for key, value in (env or {}).items()]
+        enter = ["nsenter", "--target", str(self.pid), "--net", "--mount", "--pid", "--"]
+        return [*enter, "env", f"--chdir={Path.cwd()}", *settings, *map(str, argv)]
 
-        With `contained` it also belongs to the box's processes and dies with the box.
+    def visiting(self, argv: Sequence[str], resolver: Path) -> list[str]:
+        """Return the command line that runs `argv` in the box's network, with `resolver` as its resolv.conf.
+
+        It stays a process of the machine, with the machine's files and in the caller's working directory.
         """
-        scope = ["--net", "--mount", "--pid"] if contained else ["--net", "--mount"]
-        words = ["nsenter", "--target", str(self.pid), *scope, "--", "env", f"--chdir={Path.cwd()}"]
-        return words + [f"{key}={value}" for key, value in (env or {}).items()] + [str(word) for word in argv]
+        enter = ["nsenter", f"--net=/proc/{self.pid}/ns/net", "unshare", "--mount", "--propagation=private"]
+        mount = 'mount --bind "$0" "$1" && shift && exec "$@"'
+        return [*enter, "sh", "-c", mount, str(resolver), str(RESOLVER.resolve()), *argv]
 
     def spawn(
         self,
@@ -55,7 +60,7 @@ class Box:
         """Start a long-lived program of the box; its output goes to `log`."""
         with log.open("ab") as out:
             process = subprocess.Popen(
-                self.command(argv, contained=True, env=env),
+                self.contained(argv, env),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -67,7 +72,7 @@ class Box:
 
     def check(self, argv: Sequence[str | Path], stdin: str = "") -> str:
         """Run a short command of the set-up inside and return what it printed; ClusterError when it fails."""
-        done = subprocess.run(self.command(argv), input=stdin, capture_output=True, text=True, check=False)
+        done = subprocess.run(self.contained(argv), input=stdin, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ClusterError(f"`{' '.join(map(str, argv))}` failed in the cluster's namespace: {done.stderr.strip()}")
         return done.stdout

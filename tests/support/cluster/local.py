@@ -31,8 +31,8 @@ class LocalCluster(Cluster):
         self.box = box
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the command line that runs `argv` in the box."""
-        return self.box.command(argv, env=self.environment())
+        """Return the command line that runs `argv` in the box's network, where names are those of its services."""
+        return self.box.visiting(super().command(argv), self.at.path / "resolv.conf")
 
     def entered(self) -> AbstractContextManager[None]:
         """Move the calling thread into the box's network."""

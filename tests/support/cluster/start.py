@@ -142,7 +142,6 @@ def prepare(starting: Starting, slot: Slot) -> None:
         own.mkdir(parents=True)
         box.check(["mount", "--bind", own, directory])
     write_files(starting, slot)
-    mount_resolver(box, run.path / "resolv.conf")
     make_group(run.group)
 
 
@@ -164,15 +163,6 @@ def write_files(starting: Starting, slot: Slot) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
     subprocess.run(["openssl", "genrsa", "-out", run.path / "sa.key", "2048"], check=True, capture_output=True)
-
-
-def mount_resolver(box: Box, file: Path) -> None:
-    """Give the box a resolv.conf of its own, also where the machine's is a link into /run, which is empty by now."""
-    target = Path("/etc/resolv.conf").resolve()
-    if target.is_relative_to("/run"):
-        box.check(["mkdir", "-p", target.parent])
-        box.check(["touch", target])
-    box.check(["mount", "--bind", file, target])
 
 
 def start_containerd(starting: Starting, slot: Slot) -> None:
