@@ -27,6 +27,8 @@ class Tell(Protocol):
 Credentials = Callable[[], Awaitable[Mapping[str, Any]]]
 
 STOP_SECONDS: Final = 10
+# Without one Kopf asks for the name of the user it runs as, and the user of a pod has none.
+IDENTITY: Any = "kato-operator"
 
 
 async def watch(tell: Tell, credentials: Credentials, namespaces: Sequence[str], started: Callable[[], None]) -> None:
@@ -39,6 +41,7 @@ async def watch(tell: Tell, credentials: Credentials, namespaces: Sequence[str],
     tasks = await kopf.spawn_tasks(
         registry=_registry(tell, credentials),
         settings=_settings(),
+        identity=IDENTITY,
         standalone=True,
         clusterwide=not namespaces,
         namespaces=list(namespaces),
