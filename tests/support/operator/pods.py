@@ -36,10 +36,12 @@ class PodsInProcess:
         self.running: dict[str, Processor] = {}
         self.silent: set[str] = set()
         self.asked = 0
+        self._started = 0
 
     async def start(self, ip: str) -> Processor:
         """Start a processor with an empty memory at an address."""
-        world = World(clock=ServiceClock(self._clock))  # type: ignore[arg-type] # the one method that is used
+        self._started += 1  # so that no two of them give sessions the same id
+        world = World(clock=ServiceClock(self._clock), processes=self._started)  # type: ignore[arg-type] # duck-typed
         self.running[ip] = await world.started()
         return self.running[ip]
 
