@@ -48,7 +48,9 @@ class FakeCluster:
         self._answer()
         if kind not in WATCHED:
             raise NotServed(f"{kind.plural} are not served")
-        return [copy.deepcopy(item) for place, item in sorted_items(self.objects) if place[0] is kind and seen(item, kind)]
+        return [
+            copy.deepcopy(item) for place, item in sorted_items(self.objects) if place[0] is kind and seen(item, kind)
+        ]
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], str]:
         return {place_of(item): item["metadata"]["resourceVersion"] for item in await self.listing(kind)}
@@ -105,7 +107,14 @@ class FakeCluster:
         """Store an object as its author writes it: a user, a controller, a kubelet."""
         place = (kind, *place_of(manifest))
         live = self.objects.get(place, {})
-        return self._store(place, {**live, **copy.deepcopy(manifest), "metadata": {**live.get("metadata", {}), **copy.deepcopy(manifest["metadata"])}})
+        return self._store(
+            place,
+            {
+                **live,
+                **copy.deepcopy(manifest),
+                "metadata": {**live.get("metadata", {}), **copy.deepcopy(manifest["metadata"])},
+            },
+        )
 
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object: at once, or when its finalizers are off; what it owns goes with it."""
@@ -215,5 +224,7 @@ def without_dropped(live: Any, before: Any, wanted: Any) -> Any:  # noqa: ANN401
         return live
     dropped = before.keys() - wanted.keys()
     return {
-        key: without_dropped(value, before.get(key), wanted.get(key)) for key, value in live.items() if key not in dropped
+        key: without_dropped(value, before.get(key), wanted.get(key))
+        for key, value in live.items()
+        if key not in dropped
     }

@@ -51,7 +51,7 @@ class Rig:
             SESSION.name: SessionStory(self.world, judge),
         }
         self.feed = Feed(self.cache, self.add, lambda kind: None)
-        self.rounds = Rounds(self.world, self.feed, lambda kind: None)
+        self.rounds = Rounds(self.world, self.feed, lambda kind: None, secret_round=0)
         cluster.listener = lambda kind, manifest, gone: self.feed.event(kind, manifest, gone=gone)
 
     def add(self, key: Key, after: float = 0.0) -> None:

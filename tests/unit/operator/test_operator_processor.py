@@ -450,7 +450,9 @@ def shape(rig: Rig) -> dict[tuple[str, str], object]:
 
 TROUBLES = {
     "ImagePullBackOff": {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}},
-    "ConfigMissing": {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}}},
+    "ConfigMissing": {
+        "state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}}
+    },
     "CrashLoopBackOff": {
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
         "lastState": {"terminated": {"exitCode": 1, "message": "kato serve: no"}},
