@@ -22,6 +22,7 @@ from kato_operator.reconcile.processor import ProcessorStory
 from kato_operator.reconcile.queue import WorkQueue
 from kato_operator.reconcile.rounds import Rounds
 from kato_operator.reconcile.session import SessionStory
+from kato_operator.reconcile.workers import Story
 from kato_operator.reconcile.world import Policy, World
 from kato_spec.errors import Transient
 from tests.support.operator.clock import HeldClock
@@ -46,7 +47,7 @@ class Rig:
         )
         self.world = World(cluster, pods, clock, self.cache, observations, self.add, policy)
         judge = Judge()
-        self.stories = {
+        self.stories: dict[str, Story] = {
             PROCESSOR.name: ProcessorStory(self.world, judge, Children(self.world)),
             SESSION.name: SessionStory(self.world, judge),
         }
@@ -97,7 +98,7 @@ class Rig:
         found = {item["type"]: item for item in self.get(kind, name)["status"]["conditions"]}[condition]
         return found["status"], found["reason"]
 
-    def user_applies(self, kind: Kind, name: str, **spec: Any) -> Manifest:
+    def user_applies(self, kind: Kind, name: str, **spec: object) -> Manifest:
         """Store one of our objects as a user's `kubectl apply` leaves it: defaults filled in."""
         filled = DEFAULTS[kind.name] | spec
         return self.cluster.put(kind, kind.manifest({"name": name, "namespace": NAMESPACE}, spec=filled))
@@ -140,7 +141,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def pod(processor: str, ip: str, conditions: Iterable[dict[str, str]], **status: Any) -> Manifest:
+def pod(processor: str, ip: str, conditions: Iterable[dict[str, str]], **status: object) -> Manifest:
     """Return the pod of a processor."""
     metadata = {"name": f"kato-{processor}-0", "namespace": NAMESPACE, "labels": labels(processor)}
     return POD.manifest(metadata, status={"podIP": ip, "conditions": list(conditions), **status})

@@ -1,4 +1,4 @@
-"""The walk of a KatoProcessor: applied -> desired -> apply -> observed -> status, and what may stand in its way."""
+"""The walk of a KatoProcessor: applied -> desired -> apply -> observed -> status, and drift."""
 
 from __future__ import annotations
 
@@ -13,46 +13,14 @@ from kato_operator.desired.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
-    NETWORK_POLICY,
-    POD,
     PROCESSOR,
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
     Kind,
-    Manifest,
 )
-from kato_operator.reconcile.ports import Refused
-from tests.support.operator.fake_cluster import Crash
-from tests.support.operator.rig import NAMESPACE, Rig, new_rig, pod, restarted
-
-ALWAYS = {
-    (DEPLOYMENT, "kato-broad"),
-    (SERVICE, "kato-broad"),
-    (CONFIG_MAP, "kato-broad"),
-    (SERVICE_ACCOUNT, "kato-broad"),
-    (NETWORK_POLICY, "kato-broad"),
-    (SECRET, "kato-broad-internal"),
-    (CLAIM, "kato-broad-memory"),
-}
-
-
-def children(rig: Rig) -> set[tuple[Kind, str]]:
-    return {(kind, name) for kind, _, name in rig.cluster.objects if kind is not PROCESSOR}
-
-
-def foreign(kind: Kind, name: str) -> Manifest:
-    return kind.manifest({"name": name, "namespace": NAMESPACE}, data={"mine": "yes"})
-
-
-async def applied(rig: Rig, name: str = "broad", **spec: object) -> None:
-    rig.user_applies(PROCESSOR, name, **spec)
-    await rig.settle()
-
-
-async def running(rig: Rig, name: str = "broad", **spec: object) -> None:
-    await applied(rig, name, **spec)
-    await rig.pod_runs(name)
+from tests.support.operator.rig import NAMESPACE, Rig, restarted
+from tests.support.operator.walk import ALWAYS, applied, children, running
 
 
 async def test_a_processor_gets_its_children(rig: Rig) -> None:
@@ -200,85 +168,6 @@ async def test_an_annotation_that_is_no_longer_wanted_goes(rig: Rig) -> None:
     assert set(rig.get(SERVICE, "kato-broad")["metadata"]["annotations"]) == {"one", "kato.dev/applied"}
 
 
-@pytest.mark.parametrize("kind", [CONFIG_MAP, SERVICE, DEPLOYMENT])
-async def test_a_foreign_object_in_the_way_is_not_touched_and_told(rig: Rig, kind: Kind) -> None:
-    theirs = rig.cluster.put(kind, foreign(kind, "kato-broad"))
-    await applied(rig)
-    assert rig.get(kind, "kato-broad") == theirs
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "NameConflict")
-    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "NameConflict")
-    assert "NameConflict" in rig.events()
-    rig.cluster.remove(kind, NAMESPACE, "kato-broad")
-    await rig.forward(10)
-    assert rig.get(kind, "kato-broad")["metadata"]["ownerReferences"]
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
-
-
-async def test_children_of_an_earlier_processor_of_the_name_are_waited_for(rig: Rig) -> None:
-    await applied(rig)
-    old = rig.get(SERVICE, "kato-broad")
-    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
-    await rig.settle()
-    rig.cluster.put(SERVICE, old)
-    await applied(rig)
-    assert rig.condition(PROCESSOR, "broad", "Progressing") == ("True", "WaitingForRemoval")
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
-    rig.cluster.remove(SERVICE, NAMESPACE, "kato-broad")
-    await rig.settle()
-    assert rig.find(DEPLOYMENT, "kato-broad")
-
-
-async def test_children_that_were_set_free_are_taken_back(rig: Rig) -> None:
-    await applied(rig)
-    for kind, name in sorted(ALWAYS - {(CLAIM, "kato-broad-memory")}, key=str):
-        live = rig.get(kind, name)
-        metadata = {key: value for key, value in live["metadata"].items() if key != "ownerReferences"}
-        rig.cluster.objects[kind, NAMESPACE, name] = {**live, "metadata": metadata}
-    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
-    rig = restarted(rig)
-    await rig.start()
-    await applied(rig)
-    uid = rig.get(PROCESSOR, "broad")["metadata"]["uid"]
-    assert rig.get(SERVICE, "kato-broad")["metadata"]["ownerReferences"][0]["uid"] == uid
-
-
-async def test_what_the_api_server_refuses_is_told_and_tried_again(rig: Rig) -> None:
-    key = ("PersistentVolumeClaim", "kato-broad-memory")
-    rig.cluster.refusals[key] = Refused("PATCH claim", "QuotaExceeded", "exceeded quota: storage")
-    await applied(rig)
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "QuotaExceeded")
-    assert rig.find(DEPLOYMENT, "kato-broad") is None
-    del rig.cluster.refusals[key]
-    await rig.forward(6)
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
-    assert rig.find(DEPLOYMENT, "kato-broad")
-
-
-async def test_a_spec_that_cannot_work_names_field_value_and_what_is_allowed(rig: Rig) -> None:
-    await running(rig)
-    await applied(rig, replicas=3)
-    condition = next(item for item in rig.get(PROCESSOR, "broad")["status"]["conditions"] if item["type"] == "Degraded")
-    assert condition["reason"] == "InvalidSpec"
-    assert condition["message"] == "spec.replicas: 3 is not allowed; allowed: 0 or 1 with embedded storage"
-    assert rig.condition(PROCESSOR, "broad", "Ready") == ("True", "PodsReady")
-    assert rig.get(DEPLOYMENT, "kato-broad")["spec"]["replicas"] == 1
-
-
-@pytest.mark.parametrize(
-    ("storage", "field"),
-    [
-        ({"embedded": {"size": "500Mi", "ephemeral": False}}, "spec.storage.embedded.size"),
-        ({"embedded": {"size": "1Gi", "ephemeral": True}}, "spec.storage.embedded.ephemeral"),
-    ],
-)
-async def test_resolved_storage_is_kept(rig: Rig, storage: dict[str, object], field: str) -> None:
-    await applied(rig)
-    await applied(rig, storage=storage)
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "InvalidSpec")
-    messages = [item["message"] for item in rig.get(PROCESSOR, "broad")["status"]["conditions"]]
-    assert any(message.startswith(field) for message in messages)
-
-
 async def test_a_volume_grows_and_never_shrinks(rig: Rig) -> None:
     await applied(rig, storage={"embedded": {"size": "2Gi", "ephemeral": False}})
     await applied(rig, storage={"embedded": {"size": "3Gi", "ephemeral": False}})
@@ -329,167 +218,6 @@ async def test_optional_children_go_when_they_are_no_longer_wanted(rig: Rig) -> 
     await rig.settle()
     assert rig.find(DISRUPTION_BUDGET, "kato-broad") is None
     assert rig.find(AUTOSCALER, "kato-broad") is None
-
-
-async def test_the_memory_outlives_a_processor_that_retains_it(rig: Rig) -> None:
-    await applied(rig)
-    assert "finalizers" not in rig.get(PROCESSOR, "broad")["metadata"]
-    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
-    await rig.settle()
-    assert children(rig) == {(CLAIM, "kato-broad-memory")}
-    claim = rig.get(CLAIM, "kato-broad-memory")
-    await applied(rig)
-    assert rig.get(CLAIM, "kato-broad-memory") == claim
-
-
-async def test_the_memory_goes_before_a_processor_that_deletes_it(rig: Rig) -> None:
-    await running(rig, deletionPolicy="Delete")
-    assert rig.get(PROCESSOR, "broad")["metadata"]["finalizers"] == ["kato.dev/memory"]
-    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
-    await rig.forward(3)
-    assert children(rig) == {(POD, "kato-broad-0")}
-    assert rig.find(PROCESSOR, "broad") is None
-
-
-async def test_a_change_of_the_policy_moves_the_finalizer(rig: Rig) -> None:
-    await applied(rig, deletionPolicy="Delete")
-    await applied(rig, deletionPolicy="Retain")
-    assert "finalizers" not in rig.get(PROCESSOR, "broad")["metadata"]
-
-
-async def test_deletion_ends_when_the_memory_cannot_be_removed_and_the_sweep_removes_it(rig: Rig) -> None:
-    await running(rig, deletionPolicy="Delete")
-    key = ("PersistentVolumeClaim", "kato-broad-memory")
-    rig.cluster.refusals[key] = Refused("DELETE claim", "Forbidden", "not now")
-    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
-    await rig.forward(58)
-    assert rig.find(PROCESSOR, "broad")
-    await rig.forward(4)
-    assert rig.find(PROCESSOR, "broad") is None
-    assert "MemoryLeft" in rig.events()
-    assert rig.find(CLAIM, "kato-broad-memory")
-    del rig.cluster.refusals[key]
-    await rig.rounds.sweep()
-    assert rig.find(CLAIM, "kato-broad-memory") is None
-
-
-async def test_the_sweep_leaves_retained_memory(rig: Rig) -> None:
-    await applied(rig)
-    await rig.rounds.sweep()
-    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
-    await rig.settle()
-    await rig.rounds.sweep()
-    assert rig.find(CLAIM, "kato-broad-memory")
-
-
-async def test_an_api_server_that_is_away_costs_nothing_but_time(rig: Rig) -> None:
-    rig.cluster.away = True
-    rig.user_applies(PROCESSOR, "broad")
-    await rig.settle()
-    assert children(rig) == set()
-    rig.cluster.away = False
-    await rig.forward(31)
-    assert children(rig) == ALWAYS
-
-
-async def test_a_missed_event_is_made_good_by_the_resync(rig: Rig) -> None:
-    await running(rig)
-    listener, rig.cluster.listener = rig.cluster.listener, lambda kind, manifest, gone: None
-    rig.cluster.remove(SERVICE, NAMESPACE, "kato-broad")
-    rig.user_applies(PROCESSOR, "strict")
-    await rig.settle()
-    assert rig.find(SERVICE, "kato-broad") is None
-    rig.cluster.listener = listener
-    await rig.rounds.resync()
-    await rig.settle()
-    assert rig.find(SERVICE, "kato-broad")
-    assert rig.find(SERVICE, "kato-strict")
-
-
-async def test_a_crash_at_any_write_converges_to_the_same_state() -> None:
-    whole = new_rig()
-    await whole.start()
-    await running(whole, deletionPolicy="Delete")
-    wanted = shape(whole)
-    for number in range(len(whole.cluster.writes)):
-        rig = new_rig()
-        await rig.start()
-        rig.cluster.crash_at = number
-        rig.user_applies(PROCESSOR, "broad", deletionPolicy="Delete")
-        crashed = await dies(rig)
-        rig.cluster.crash_at = None
-        rig = restarted(rig)
-        await rig.start()
-        await rig.pod_runs("broad")
-        assert shape(rig) == wanted, f"after a crash at write {number}"
-        assert crashed or number > 0
-        await rig.pods.stop()
-    await whole.pods.stop()
-
-
-async def dies(rig: Rig) -> bool:
-    """Run until the crash, if it comes before the pod does."""
-    try:
-        await rig.settle()
-    except Crash:
-        return True
-    return False
-
-
-def shape(rig: Rig) -> dict[tuple[str, str], object]:
-    """Return everything that matters of the cluster: no tokens, no versions, no times."""
-    found: dict[tuple[str, str], object] = {}
-    for (kind, _, name), item in rig.cluster.objects.items():
-        conditions = item.get("status", {}).get("conditions", [])
-        facts = [(entry["type"], entry["status"], entry.get("reason")) for entry in conditions]
-        spec = json.loads(json.dumps(item.get("spec", {})))
-        spec.get("template", {}).pop("metadata", None)
-        found[kind.name, name] = (spec, facts, item["metadata"].get("finalizers"))
-    return found
-
-
-TROUBLES = {
-    "ImagePullBackOff": {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}},
-    "ConfigMissing": {
-        "state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}}
-    },
-    "CrashLoopBackOff": {
-        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
-        "lastState": {"terminated": {"exitCode": 1, "message": "kato serve: no"}},
-    },
-    "ContainerExited": {"state": {"terminated": {"exitCode": 1, "message": "kato serve: no"}}},
-}
-
-
-@pytest.mark.parametrize("reason", TROUBLES)
-async def test_what_keeps_a_pod_from_running_is_the_reason_of_ready_false(rig: Rig, reason: str) -> None:
-    await applied(rig)
-    rig.cluster.put(POD, pod("broad", "", [], containerStatuses=[{"name": "kato", **TROUBLES[reason]}]))
-    await rig.settle()
-    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", reason)
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", reason)
-    await rig.pod_runs("broad")
-    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
-
-
-async def test_a_volume_that_does_not_bind_is_told_before_the_scheduler_s_words(rig: Rig) -> None:
-    await applied(rig)
-    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no volume"}
-    rig.cluster.put(POD, pod("broad", "", [unscheduled]))
-    await rig.settle()
-    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "VolumeNotBound")
-    assert rig.condition(PROCESSOR, "broad", "StoreReachable") == ("False", "VolumeNotBound")
-    rig.cluster.put(CLAIM, {**rig.get(CLAIM, "kato-broad-memory"), "status": {"phase": "Bound"}})
-    await rig.settle()
-    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "Unschedulable")
-
-
-async def test_a_quota_that_admits_no_pod_is_told(rig: Rig) -> None:
-    await applied(rig)
-    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: few"}
-    rig.cluster.put(DEPLOYMENT, {**rig.get(DEPLOYMENT, "kato-broad"), "status": {"conditions": [failure]}})
-    await rig.settle()
-    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "QuotaExceeded")
 
 
 async def test_events_are_told_once_for_each_transition(rig: Rig) -> None:
