@@ -59,7 +59,7 @@ class OperatorProcess:
         self._cluster = cluster
         self._config = kubeconfig(cluster, namespaces[0], directory / "kubeconfig")
         self.log = directory / "operator.log"
-        values = {
+        values: dict[str, object] = {
             "namespace": namespaces[0],
             "watch_namespaces": ",".join(namespaces),
             "host": "127.0.0.1",
@@ -67,17 +67,26 @@ class OperatorProcess:
             "lease_seconds": 5,
             **settings,
         }
-        self._settings = [f"KATO_OPERATOR_{name.upper()}={value}" for name, value in values.items()]
+        self._settings: dict[str, object] = values
         self._process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, **settings: object) -> None:
+        """Have other settings from the next start on."""
+        self._settings |= settings
 
     def start(self) -> None:
         """Start it and wait until it serves its metrics."""
-        environment = ["env", f"KUBECONFIG={self._config}", *self._settings]
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._cluster.command([*environment, *PROGRAM, "run"]), stdout=log, stderr=subprocess.STDOUT
-            )
+            self._process = subprocess.Popen(self._command("run"), stdout=log, stderr=subprocess.STDOUT)
         eventually(self._port, timeout=60)
+
+    def run_to_end(self, command: str) -> None:
+        """Run another command of the program, with the same rights and settings."""
+        subprocess.run(self._command(command), check=True, timeout=60)
+
+    def _command(self, command: str) -> list[str]:
+        settings = [f"KATO_OPERATOR_{name.upper()}={value}" for name, value in self._settings.items()]
+        return self._cluster.command(["env", f"KUBECONFIG={self._config}", *settings, *PROGRAM, command])
 
     def _port(self) -> int | None:
         assert self._process is not None

@@ -54,8 +54,8 @@ class Space:
 
     def find(self, reference: str) -> Json | None:
         """Return an object, or None when it is not there."""
-        found = self.kubectl("get", reference, "-o", "json", "--ignore-not-found")
-        return json.loads(found) if found else None
+        printed = self.kubectl("get", reference, "-o", "json", "--ignore-not-found")
+        return json.loads(printed) if printed else None
 
     def condition(self, reference: str, kind: str) -> tuple[str, str]:
         """Return status and reason of a condition; empty ones while there is none."""
