@@ -1,7 +1,7 @@
 """`python -m kato_spec.generate [--check] [DIR...]`: write the CRDs of the models, or find what is outdated.
 
-Called by `make generate` and, with --check, by `make check`. Every DIR gets every CRD; without one it is `crds/`, where
-this package lives. People read these files with kubectl, so they are YAML; PyYAML is the one import beyond pydantic
+Called by `make generate` and, with --check, by `make check`. Every DIR gets every CRD; without one they are
+`crds/` and the chart. People read these files with kubectl, so they are YAML; PyYAML is the one import beyond pydantic
 that this package makes, here alone and only when the program runs.
 """
 
@@ -16,7 +16,8 @@ from typing import Any
 from kato_spec.schema import definitions
 
 HEADER = "# Generated from the models in crds/kato_spec by `make generate`; never edited.\n"
-DIRECTORIES = (Path(__file__).parents[1],)
+ROOT = Path(__file__).parents[2]
+DIRECTORIES = (ROOT / "crds", ROOT / "charts" / "kato-operator" / "files" / "crds")
 
 
 def rendered(document: Mapping[str, Any]) -> str:

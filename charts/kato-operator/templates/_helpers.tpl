@@ -1,0 +1,101 @@
+{{/* The name of everything this release makes: the release's name, with the chart's where it does not say it. */}}
+{{- define "kato.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Cluster-wide objects carry the namespace too: releases of one name in two namespaces must not share them. */}}
+{{- define "kato.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "kato.fullname" .) -}}
+{{- end -}}
+
+{{- define "kato.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "kato.labels" -}}
+{{ include "kato.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: kato
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* A dict with `image` and `chart`: the reference of an image, with the chart's appVersion where no tag is given. */}}
+{{- define "kato.image" -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .chart.AppVersion) -}}
+{{- end -}}
+
+{{/* What every pod of the chart has: the `restricted` pod security profile, and where it may run. */}}
+{{- define "kato.pod" -}}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* What every container of the chart has: the operator's image, its bounds, and no privilege. */}}
+{{- define "kato.container" -}}
+image: {{ include "kato.image" (dict "image" .Values.image "chart" .Chart) }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The operator's settings; `kato-operator run` and `kato-operator release-finalizers` read the same ones. */}}
+{{- define "kato.env" -}}
+- name: KATO_OPERATOR_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: KATO_OPERATOR_POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: KATO_OPERATOR_LEASE_NAME
+  value: {{ include "kato.fullname" . }}
+{{- with .Values.watchNamespaces }}
+- name: KATO_OPERATOR_WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: KATO_OPERATOR_SERVICE_IMAGE
+  value: {{ include "kato.image" (dict "image" .Values.serviceImage "chart" .Chart) }}
+- name: KATO_OPERATOR_CLEANUP_DEADLINE_SECONDS
+  value: {{ .Values.cleanupDeadlineSeconds | quote }}
+- name: KATO_OPERATOR_LOG_LEVEL
+  value: {{ .Values.logLevel }}
+{{- end -}}
+
+{{/* Where `helm test` puts its throw-away processor: the release's namespace, unless the operator serves others only. */}}
+{{- define "kato.testNamespace" -}}
+{{- if or (empty .Values.watchNamespaces) (has .Release.Namespace .Values.watchNamespaces) -}}
+{{- .Release.Namespace -}}
+{{- else -}}
+{{- first .Values.watchNamespaces -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,198 @@
+"""The composition root of the operator: what is wired to what, and in which order it starts and ends.
+
+Called by `main`. Metrics and health come first; then the lease; then, as the leader, listings, watches and workers.
+Whatever of these ends, ends the process: a fresh one begins from the state of the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import secrets
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+
+import structlog
+
+from kato_operator.clock import SystemClock
+from kato_operator.cluster.kube import KubeCluster
+from kato_operator.cluster.lease import Election, lease_of
+from kato_operator.cluster.rest import Rest, connect
+from kato_operator.desired.kinds import PROCESSOR
+from kato_operator.desired.names import INTERNAL_PORT
+from kato_operator.handlers.watching import Tell, watch
+from kato_operator.reconcile.cache import Cache
+from kato_operator.reconcile.children import Children
+from kato_operator.reconcile.feed import Feed
+from kato_operator.reconcile.fence import Fence
+from kato_operator.reconcile.judge import Judge
+from kato_operator.reconcile.observations import Observations
+from kato_operator.reconcile.pods import wake_sessions
+from kato_operator.reconcile.ports import Cluster, Key, Sessions
+from kato_operator.reconcile.processor import ProcessorStory
+from kato_operator.reconcile.queue import WorkQueue
+from kato_operator.reconcile.rounds import Rounds
+from kato_operator.reconcile.session import SessionStory
+from kato_operator.reconcile.workers import Workers
+from kato_operator.reconcile.world import Policy, World
+from kato_operator.sessions.internal import InternalApi
+from kato_operator.settings import OperatorSettings
+from kato_operator.telemetry.metrics import Telemetry
+from kato_operator.telemetry.server import serving
+from kato_spec.errors import KatoError, Transient
+
+# A watch is old when this many resyncs found no proof that it works.
+PROOFS_MISSED = 3
+PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Stop:
+    """Set by SIGTERM and SIGINT."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.install()
+
+    def install(self) -> None:
+        """Take the signals, or take them back from whoever took them since."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._asked.set)
+
+    async def wait(self) -> None:
+        """Return when the process is asked to end."""
+        await self._asked.wait()
+
+
+async def run(settings: OperatorSettings) -> int:
+    """Run until a signal or a failure; return the exit code: 0, or 1 when a fresh process should take over."""
+    stop, clock, cache = Stop(), SystemClock(), Cache()
+    fence = Fence(clock.monotonic)
+    queue = WorkQueue(lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
+    limit = PROOFS_MISSED * settings.resync_seconds
+    telemetry = Telemetry(queue, cache, clock.monotonic, watch_limit=limit)
+    async with AsyncExitStack() as stack:
+        rest = await stack.enter_async_context(await connect())
+        port = await stack.enter_async_context(serving(telemetry, settings.host, settings.port))
+        sessions = await stack.enter_async_context(InternalApi(fence, INTERNAL_PORT))
+        log.info("serving metrics and health", host=settings.host, port=port)
+        cluster = KubeCluster(rest, fence, settings.watch_namespaces, instance=settings.pod_name, wrote=telemetry.wrote)
+        leader = Leader(settings, cluster, sessions, cache, queue, telemetry)
+        lead = leader.lead(lambda tell: watch(tell, rest.credentials, settings.watch_namespaces, stop.install))
+        if settings.leader_election:
+            return await _elected(_election(settings, rest, fence, clock), stop, telemetry, lead)
+        fence.extend(math.inf)
+        return await _leading(stop, telemetry, lead)
+
+
+def _election(settings: OperatorSettings, rest: Rest, fence: Fence, clock: SystemClock) -> Election:
+    """Return this replica's part in the election."""
+    lease = lease_of(settings.namespace, settings.lease_name, settings.pod_name, settings.lease_seconds)
+    return Election(rest, lease, fence, clock)
+
+
+async def _elected(election: Election, stop: Stop, telemetry: Telemetry, lead: Coroutine[None, None, None]) -> int:
+    """Lead once the lease is won, for as long as it holds; give it away at the end."""
+    if await _until_first(stopped=stop.wait(), won=election.win()) == "stopped":
+        lead.close()
+        return 0
+    try:
+        return await _leading(stop, telemetry, lead, lost=election.hold())
+    finally:
+        await election.release()
+
+
+async def _leading(
+    stop: Stop, telemetry: Telemetry, lead: Coroutine[None, None, None], **others: Coroutine[None, None, None]
+) -> int:
+    """Lead until a signal, a failure, or one of `others` ends; return the exit code."""
+    telemetry.leader = True
+    ended = await _until_first(stopped=stop.wait(), leading=lead, **others)
+    telemetry.leader = False
+    log.info("ending", because=ended)
+    return 0 if ended == "stopped" else 1
+
+
+async def _until_first(**parts: Coroutine[None, None, None]) -> str:
+    """Run all parts until one ends; end the others and return its name. A failure is logged with its trace."""
+    tasks = {asyncio.create_task(part, name=name) for name, part in parts.items()}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        if error := task.exception():
+            log.error("failed", part=task.get_name(), error=str(error), exc_info=error)
+    return min(done, key=lambda task: task.get_name() != "stopped").get_name()
+
+
+class Leader:
+    """What the leader does: it takes in the cluster, watches it, and works."""
+
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        cluster: Cluster,
+        sessions: Sessions,
+        cache: Cache,
+        queue: WorkQueue,
+        telemetry: Telemetry,
+    ) -> None:
+        self._settings = settings
+        clock = SystemClock()
+        self._workers = Workers(queue, self._story, clock, limit=settings.workers, observe=telemetry.reconciled)
+        add = self._workers.add
+        observations = Observations(
+            sessions, clock, lambda key, before, seen: wake_sessions(cache, add, key, before, seen)
+        )
+        policy = Policy(
+            service_image=settings.service_image,
+            counters_seconds=settings.counters_seconds,
+            cleanup_seconds=settings.cleanup_deadline_seconds,
+            new_token=lambda: secrets.token_urlsafe(32),
+        )
+        world = World(cluster, sessions, clock, cache, observations, add, policy)
+        judge = Judge()
+        self._processor_story = ProcessorStory(world, judge, Children(world))
+        self._session_story = SessionStory(world, judge)
+        self._feed = Feed(cache, add, telemetry.proven)
+        self._rounds = Rounds(world, self._feed, telemetry.proven)
+
+    async def _story(self, key: Key) -> float | None:
+        """Run the story of a key."""
+        story = self._processor_story if key.kind == PROCESSOR.name else self._session_story
+        return await story(key)
+
+    async def lead(self, watching: Callable[[Tell], Coroutine[None, None, None]]) -> None:
+        """Lead until cancelled; raise what fails."""
+        await self._rounds.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._workers.run(), name="workers")
+            group.create_task(_for_ever(watching(self._feed.event)), name="watches")
+            group.create_task(_every(self._settings.resync_seconds, self._rounds.resync), name="resync")
+            group.create_task(_every(self._settings.sweep_seconds, self._rounds.sweep, at_once=True), name="sweep")
+            group.create_task(_every(0, self._rounds.look_at_secrets), name="secrets")
+
+
+async def _for_ever(part: Coroutine[None, None, None]) -> None:
+    """Run a part that should never end; that it did is a failure."""
+    await part
+    raise Transient("the watches ended")
+
+
+async def _every(seconds: float, step: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+    """Take `step` every so many seconds; what fails for now is left for the next time."""
+    if not at_once:
+        await asyncio.sleep(seconds)
+    while True:
+        try:
+            await step()
+        except KatoError as error:
+            log.warning("a round was cut short", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(seconds)

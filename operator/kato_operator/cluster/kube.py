@@ -1,0 +1,163 @@
+"""The `Cluster` port on a real API server.
+
+Called by `reconcile`; every write goes past the fence, so that one replica alone writes, and is counted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from kato_operator.cluster.rest import APPLY, JSON, MERGE, Rest
+from kato_operator.desired.kinds import CUSTOM, Kind, Manifest, lean
+from kato_operator.desired.names import FIELD_MANAGER, PROCESSOR_LABEL
+from kato_operator.reconcile.fence import Fence
+from kato_operator.reconcile.ports import Happening, NotServed
+from kato_spec.errors import Transient
+
+EVENT = Kind("events.k8s.io", "v1", "events", "Event")
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+PAGE = "500"
+NOTE_MAX = 1024
+
+
+def path(kind: Kind, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+    """Return the path of objects of `kind`, of one object, or of its subresource."""
+    steps = ["", "apis" if kind.group else "api", kind.api_version]
+    if namespace is not None:
+        steps += ["namespaces", namespace]
+    return "/".join([*steps, kind.plural, *filter(None, (name, subresource))])
+
+
+class KubeCluster:
+    """The objects of the watched namespaces (all of them when `namespaces` is empty)."""
+
+    def __init__(
+        self,
+        rest: Rest,
+        fence: Fence,
+        namespaces: Sequence[str],
+        *,
+        instance: str = "",
+        wrote: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._rest = rest
+        self._fence = fence
+        self._namespaces: Sequence[str | None] = namespaces or (None,)
+        self._instance = instance or os.uname().nodename
+        self._wrote = wrote
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """See the port."""
+        found = await self._rest.read(path(kind, namespace, name))
+        return None if found is None else lean(found)
+
+    async def listing(self, kind: Kind) -> list[Manifest]:
+        """See the port."""
+        items = [item for namespace in self._namespaces for item in await self._page_through(kind, namespace, JSON)]
+        return [lean({"apiVersion": kind.api_version, "kind": kind.name, **item}) for item in items]
+
+    async def versions(self, kind: Kind) -> dict[tuple[str, str], str]:
+        """See the port."""
+        found: dict[tuple[str, str], str] = {}
+        for namespace in self._namespaces:
+            for item in await self._page_through(kind, namespace, METADATA_ONLY):
+                metadata = item["metadata"]
+                found[metadata["namespace"], metadata["name"]] = metadata["resourceVersion"]
+        return found
+
+    async def uids(self, kind: Kind, namespace: str) -> frozenset[str]:
+        """See the port."""
+        items = await self._page_through(kind, namespace, METADATA_ONLY)
+        return frozenset(item["metadata"]["uid"] for item in items)
+
+    async def _page_through(self, kind: Kind, namespace: str | None, accept: str) -> list[dict[str, Any]]:
+        """Return every item of a listing, page by page."""
+        query = {"limit": PAGE} | ({} if kind in CUSTOM else {"labelSelector": PROCESSOR_LABEL})
+        items: list[dict[str, Any]] = []
+        while True:
+            page = await self._rest.read(path(kind, namespace), query, accept=accept)
+            if page is None:
+                raise NotServed(f"{kind.plural} are not served; are the CRDs installed?", retry_after=2)
+            items += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return items
+            query["continue"] = token
+
+    async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """See the port."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._write("PATCH", _path_of(kind, manifest), manifest, query=query, content_type=APPLY)
+
+    async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """See the port."""
+        return await self._write("PUT", _path_of(kind, manifest), manifest, query={"fieldManager": FIELD_MANAGER})
+
+    async def write_status(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """See the port."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._write("PUT", _path_of(kind, manifest, "status"), manifest, query=query)
+
+    async def set_finalizers(self, kind: Kind, manifest: Manifest, finalizers: Sequence[str]) -> Manifest:
+        """See the port."""
+        version = manifest["metadata"]["resourceVersion"]
+        body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": version}}
+        return await self._write("PATCH", _path_of(kind, manifest), body, content_type=MERGE)
+
+    async def delete(self, kind: Kind, manifest: Manifest) -> None:
+        """See the port."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": manifest["metadata"]["uid"]}}
+        try:
+            await self._write("DELETE", _path_of(kind, manifest), body)
+        except Transient:
+            metadata = manifest["metadata"]
+            there = await self.get(kind, metadata["namespace"], metadata["name"])
+            if there is not None and there["metadata"]["uid"] == metadata["uid"]:
+                raise
+
+    async def announce(self, happening: Happening) -> None:
+        """See the port."""
+        metadata = happening.about["metadata"]
+        event = EVENT.manifest(
+            {"name": f"{metadata['name']}.{uuid4().hex[:16]}", "namespace": metadata["namespace"]},
+            eventTime=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            reportingController=f"kato.dev/{FIELD_MANAGER}",
+            reportingInstance=self._instance,
+            regarding={
+                "apiVersion": happening.about["apiVersion"],
+                "kind": happening.about["kind"],
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            },
+            type=happening.type,
+            reason=happening.reason,
+            action="Reconcile",
+            note=happening.note[:NOTE_MAX],
+        )
+        await self._write("POST", path(EVENT, metadata["namespace"]), event)
+
+    async def _write(
+        self,
+        method: str,
+        where: str,
+        body: Manifest,
+        *,
+        query: dict[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Manifest:
+        """Write past the fence, and end before it closes."""
+        left = self._fence.time_left()
+        self._wrote()
+        stored = await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left)
+        return lean({"metadata": {}, **stored})
+
+
+def _path_of(kind: Kind, manifest: Manifest, subresource: str | None = None) -> str:
+    """Return the path of the object that `manifest` describes."""
+    metadata = manifest["metadata"]
+    return path(kind, metadata["namespace"], metadata["name"], subresource)

@@ -1,0 +1,68 @@
+"""Which storage holds a processor's memory: resolved once, then kept in `status.storage`.
+
+Called by `reconcile` before any manifest is made (spec: operator.md, KatoProcessor, spec.storage).
+"""
+
+from __future__ import annotations
+
+from kato_operator.desired.names import claim_name
+from kato_spec.errors import Rejected
+from kato_spec.keys import database_name
+from kato_spec.processor import KatoProcessor
+from kato_spec.quantities import exceeds
+from kato_spec.storage import EmbeddedStorage, ExternalStorage, StorageStatus
+
+
+def resolve(processor: KatoProcessor, namespace: str, kept: StorageStatus | None) -> StorageStatus:
+    """Return the storage of `processor`: what its spec names, what is `kept`, or an embedded volume.
+
+    Raises:
+        Rejected: the spec asks for something else than what was resolved before; the schema cannot see that.
+    """
+    storage = processor.spec.storage
+    if storage and storage.external:
+        if kept is not None and kept.type == "Embedded":
+            raise Rejected("spec.storage.external", "present", "absent: this processor's memory is embedded, for good")
+        return _external(processor, namespace, storage.external)
+    if storage and storage.embedded:
+        wanted = _embedded(processor, storage.embedded)
+        if kept is not None:
+            _check_kept(kept, wanted)
+        return wanted
+    return kept or _embedded(processor, EmbeddedStorage())
+
+
+def check_scale(processor: KatoProcessor, storage: StorageStatus) -> None:
+    """Refuse more pods than the resolved storage can serve; the schema sees only storage that is written out.
+
+    Raises:
+        Rejected: embedded memory and more than one replica, or an autoscaler.
+    """
+    if storage.type != "Embedded":
+        return
+    if processor.spec.replicas > 1:
+        raise Rejected("spec.replicas", processor.spec.replicas, "0 or 1 with embedded storage")
+    if processor.spec.autoscaling:
+        raise Rejected("spec.autoscaling", "present", "absent with embedded storage, which serves one replica")
+
+
+def _embedded(processor: KatoProcessor, storage: EmbeddedStorage) -> StorageStatus:
+    """Return embedded storage as the status says it."""
+    claim = None if storage.ephemeral else claim_name(processor.metadata.name)
+    return StorageStatus(type="Embedded", size=storage.size, ephemeral=storage.ephemeral, claim_name=claim)
+
+
+def _external(processor: KatoProcessor, namespace: str, storage: ExternalStorage) -> StorageStatus:
+    """Return external storage as the status says it."""
+    named = storage.mongodb.database
+    return StorageStatus(type="External", database=named or database_name(namespace, processor.metadata.name))
+
+
+def _check_kept(kept: StorageStatus, wanted: StorageStatus) -> None:
+    """Refuse what would lose memory: another branch, a smaller volume, a pod's memory for a volume's."""
+    if kept.type != "Embedded":
+        raise Rejected("spec.storage.embedded", "present", "absent: this processor's memory is external, for good")
+    if kept.ephemeral != wanted.ephemeral:
+        raise Rejected("spec.storage.embedded.ephemeral", wanted.ephemeral, f"{kept.ephemeral}: it cannot change")
+    if exceeds(kept.size, wanted.size):
+        raise Rejected("spec.storage.embedded.size", wanted.size, f"at least {kept.size}: it may only grow")

@@ -1,0 +1,95 @@
+"""Kopf as a source of watch events, embedded in the operator's own loop.
+
+Run by the composition root while this replica is the leader. `@kopf.on.event` handlers alone: so Kopf adds no
+annotation, no finalizer and no write of its own (spec: operator.md, "Level-triggered", "Kopf facts").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import kopf
+
+from kato_operator.desired.kinds import WATCHED, WATCHED_CHILDREN, Kind, Manifest, lean
+from kato_operator.desired.names import PROCESSOR_LABEL
+
+
+class Tell(Protocol):
+    """Where events go: the kind, the object, and whether it is gone."""
+
+    def __call__(self, kind: Kind, manifest: Manifest, *, gone: bool) -> None:
+        """Take one event."""
+        ...
+
+
+Credentials = Callable[[], Awaitable[Mapping[str, Any]]]
+
+STOP_SECONDS: Final = 10
+# Without one Kopf asks for the name of the user it runs as, and the user of a pod has none.
+IDENTITY: Any = "kato-operator"
+
+
+async def watch(tell: Tell, credentials: Credentials, namespaces: Sequence[str], started: Callable[[], None]) -> None:
+    """Hand every event of the watched kinds to `tell`, until cancelled.
+
+    `credentials` yields the fields of `kopf.ConnectionInfo`, anew whenever the API server no longer takes the old
+    ones; `started` is called when Kopf has taken the process's signals, which are not its to take. Returns only when
+    Kopf ends by itself; raises what ended it.
+    """
+    tasks = await kopf.spawn_tasks(
+        registry=_registry(tell, credentials),
+        settings=_settings(),
+        identity=IDENTITY,
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+    )
+    started()
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+
+def _settings() -> kopf.OperatorSettings:
+    """Return Kopf's settings: server-side selection by label, timeouts on every connection, no Events of its own."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 10
+    settings.watching.reconnect_backoff = 1
+    settings.watching.chunk_size = 500
+    settings.networking.request_timeout = 30
+    for kind in WATCHED_CHILDREN:
+        settings.watching.label_selectors[kind.group, kind.version, kind.plural] = PROCESSOR_LABEL
+    return settings
+
+
+def _registry(tell: Tell, credentials: Credentials) -> kopf.OperatorRegistry:
+    """Return the handlers: how to log in, and one for each watched kind."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - Kopf's protocol
+        return kopf.ConnectionInfo(**await credentials())
+
+    for kind in WATCHED:
+        _listen(registry, kind, tell)
+    return registry
+
+
+def _listen(registry: kopf.OperatorRegistry, kind: Kind, tell: Tell) -> None:
+    """Hand the events of one kind on."""
+
+    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)
+    async def seen(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - Kopf's protocol
+        manifest: Manifest = {"apiVersion": kind.api_version, "kind": kind.name, **event["object"]}
+        tell(kind, lean(manifest), gone=event["type"] == "DELETED")

@@ -1,0 +1,140 @@
+"""The story of a KatoProcessor: from what is asked for, by its children and pods, to its status.
+
+Run by the workers for a key. It looks at the state alone, never at what happened; it may be broken off at any point
+and begun again (spec: operator.md, "Level-triggered").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, POD, PROCESSOR, Manifest
+from kato_operator.desired.names import FINALIZER, claim_name, endpoint, selector_text
+from kato_operator.desired.subject import Subject, plain
+from kato_operator.reconcile.children import Children, Outcome
+from kato_operator.reconcile.judge import Judge
+from kato_operator.reconcile.observations import Look
+from kato_operator.reconcile.pods import look, patience, recheck, token_of
+from kato_operator.reconcile.ports import Key
+from kato_operator.reconcile.removal import remove
+from kato_operator.reconcile.statuses import (
+    is_counters_alone,
+    is_paused,
+    wait_for_counters,
+    write_paused,
+    write_status,
+)
+from kato_operator.reconcile.world import FRESH_SECONDS, World, soonest
+from kato_operator.status.observed import Observed, Problem
+from kato_operator.status.processor import COUNTERS, processor_status
+from kato_spec.errors import Rejected
+from kato_spec.keys import child_name
+
+# What the status says that does not depend on pods.
+ABOUT = ("selector", "endpoint", "storage")
+
+
+class ProcessorStory:
+    """What is done about one processor."""
+
+    def __init__(self, world: World, judge: Judge, children: Children) -> None:
+        self._world = world
+        self._judge = judge
+        self._children = children
+
+    async def __call__(self, key: Key) -> float | None:
+        """Bring a processor to what is wanted; return after how many seconds to look again, or None."""
+        # 1. What is asked for? Nothing is kept of what is gone; a paused processor is left as it is.
+        body = self._world.cache.get(PROCESSOR, key.namespace, key.name)
+        if body is None:
+            self._world.observations.forget(key)
+            return None
+        if is_paused(body):
+            await write_paused(self._world, PROCESSOR, body, "Progressing", "False")
+            return None
+        # 2. One that is to go, goes.
+        if body["metadata"].get("deletionTimestamp"):
+            return await remove(self._world, key, body)
+        # 3. Can it be made? What cannot is said, and what runs is left running.
+        try:
+            subject = await self._subject(body)
+        except Rejected as error:
+            status = self._status(body, None, Outcome(problems=[Problem.of(error)]), None)
+            await write_status(self._world, PROCESSOR, body, status, COUNTERS)
+            return None
+        # 4. Memory that is to go with the object holds it until it is gone.
+        if await self._set_finalizer(body, subject):
+            return 0.0
+        # 5. The children.
+        outcome = await self._children.settle(subject)
+        # 6. The pods: parameters live, orphans withdrawn, counts read; then the status.
+        return soonest(outcome.again(), await self._observe(body, subject, outcome))
+
+    async def _subject(self, body: Manifest) -> Subject:
+        """Return what the manifests are made of."""
+        processor, storage = self._judge.processor(body)
+        metadata = body["metadata"]
+        return Subject(
+            processor=processor,
+            namespace=metadata["namespace"],
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            storage=storage,
+            default_image=self._world.policy.service_image,
+            token=await token_of(self._world, body),
+        )
+
+    async def _set_finalizer(self, body: Manifest, subject: Subject) -> bool:
+        """Put our finalizer on, or take it off, as the deletion policy says; say whether anything was written."""
+        present = body["metadata"].get("finalizers", [])
+        wanted = subject.spec.deletion_policy == "Delete"
+        if (FINALIZER in present) is wanted:
+            return False
+        others = [finalizer for finalizer in present if finalizer != FINALIZER]
+        stored = await self._world.cluster.set_finalizers(PROCESSOR, body, [*others, FINALIZER] if wanted else others)
+        self._world.cache.put(PROCESSOR, stored)
+        return True
+
+    async def _observe(self, body: Manifest, subject: Subject, outcome: Outcome) -> float | None:
+        """Look at the pods and report; return when to look again."""
+        world = self._world
+        record = subject.processor.record(subject.uid, subject.generation)
+        seen = await look(world, body, record, max_age=patience(world, body, record))
+        status = self._status(body, subject, outcome, seen)
+        wait = wait_for_counters(world, body, status, COUNTERS)
+        if wait == 0:
+            if is_counters_alone(body, status, COUNTERS):
+                seen = await look(world, body, record, max_age=FRESH_SECONDS)
+                status = self._status(body, subject, outcome, seen)
+            await write_status(world, PROCESSOR, body, status, COUNTERS)
+        return soonest(wait or None, recheck(seen, patience(world, body, record), world.clock.monotonic()))
+
+    def _status(self, body: Manifest, subject: Subject | None, outcome: Outcome, seen: Look | None) -> dict[str, Any]:
+        """Return the status; without a `subject` it is that of a processor which cannot be made as asked."""
+        world, metadata, before = self._world, body["metadata"], body.get("status", {})
+        place = (metadata["namespace"], metadata["name"])
+        deployment = world.cache.get(DEPLOYMENT, place[0], child_name(place[1]))
+        running = (deployment or {}).get("spec", {}).get("replicas", 0)
+        observed = Observed(
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            suspended=subject is not None and subject.spec.suspend,
+            replicas=subject.replicas if subject else max(running, 1),
+            deployment=deployment,
+            pods=world.cache.of_processor(POD, *place),
+            claim=world.cache.get(CLAIM, place[0], claim_name(place[1])),
+            problems=outcome.problems,
+            waits=outcome.waits,
+            sights=seen.sights if seen else (),
+        )
+        about = {name: before[name] for name in ABOUT if name in before} if subject is None else _about(subject)
+        return processor_status(observed, before, about, world.clock.now())
+
+
+def _about(subject: Subject) -> dict[str, Any]:
+    """Return what the status says that does not depend on pods."""
+    return {
+        "selector": selector_text(subject.name),
+        "endpoint": endpoint(subject.name, subject.namespace, subject.spec.port),
+        "storage": plain(subject.storage),
+    }

@@ -1,0 +1,98 @@
+"""What is done by the clock: the first listing, resyncs against missed events, the sweep, and looks at Secrets.
+
+Run by the composition root beside the workers (spec: operator.md, "Level-triggered", "Orphans").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from kato_operator.desired.kinds import CUSTOM, SECRET, WATCHED, Kind, Manifest
+from kato_operator.reconcile.cache import place_of
+from kato_operator.reconcile.feed import Feed
+from kato_operator.reconcile.ports import NotServed
+from kato_operator.reconcile.removal import sweep
+from kato_operator.reconcile.world import World, key_of
+from kato_spec.errors import Transient
+
+log = structlog.get_logger()
+
+# Every Secret is looked at this often, in seconds, but no more of them a second than that.
+SECRET_ROUND = 7.0
+SECRETS_PER_SECOND = 50.0
+
+
+class Rounds:
+    """What is done again and again.
+
+    `proven` is called with each kind whose watch was seen to miss nothing; a round of Secrets takes `secret_round`
+    seconds.
+    """
+
+    def __init__(
+        self, world: World, feed: Feed, proven: Callable[[Kind], None], *, secret_round: float = SECRET_ROUND
+    ) -> None:
+        self._secret_round = secret_round
+        self._world = world
+        self._feed = feed
+        self._proven = proven
+
+    async def start(self) -> None:
+        """Take in everything there is; wait for the CRDs where they are not installed yet."""
+        for kind in WATCHED:
+            for manifest in await self._listed(kind):
+                self._feed.seen(kind, manifest, gone=False)
+            self._proven(kind)
+
+    async def _listed(self, kind: Kind) -> list[Manifest]:
+        """Return every object of `kind`, however long it takes until the API server can tell."""
+        while True:
+            try:
+                return await self._world.cluster.listing(kind)
+            except NotServed as error:
+                log.info("waiting", reason=str(error))
+                await asyncio.sleep(error.retry_after)
+            except Transient as error:
+                log.warning("the cluster cannot be listed", error=str(error))
+                await asyncio.sleep(error.retry_after)
+
+    async def resync(self) -> None:
+        """Compare what the watches have shown with listings, and look at everything once more."""
+        for kind in WATCHED:
+            await self._resync_kind(kind)
+        for kind in CUSTOM:
+            for manifest in self._world.cache.all(kind):
+                self._world.add(key_of(manifest))
+
+    async def _resync_kind(self, kind: Kind) -> None:
+        """Correct what the cache knows of one kind."""
+        there, known = await self._world.cluster.versions(kind), self._world.cache.versions(kind)
+        missed = [place for place in there.keys() | known.keys() if there.get(place) != known.get(place)]
+        for namespace, name in missed:
+            live = await self._world.cluster.get(kind, namespace, name)
+            gone = self._world.cache.get(kind, namespace, name) if live is None else None
+            if live is not None and (namespace, name) in there:
+                self._feed.seen(kind, live, gone=False)
+            elif gone is not None:
+                self._feed.seen(kind, gone, gone=True)
+        if missed:
+            log.info("resync", kind=kind.name, differing=len(missed))
+        else:
+            self._proven(kind)
+
+    async def sweep(self) -> None:
+        """Remove what deleted objects left."""
+        await sweep(self._world)
+
+    async def look_at_secrets(self) -> None:
+        """See whether the Secrets of our own are as they were: they may be read, but not watched."""
+        secrets = list(self._world.cache.all(SECRET))
+        pause = max(self._secret_round / max(len(secrets), 1), 1 / SECRETS_PER_SECOND)
+        await asyncio.sleep(0 if secrets else self._secret_round)
+        for secret in secrets:
+            await asyncio.sleep(pause)
+            live = await self._world.cluster.get(SECRET, *place_of(secret))
+            self._feed.seen(SECRET, live or secret, gone=live is None)

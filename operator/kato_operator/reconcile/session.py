@@ -1,0 +1,181 @@
+"""The story of a KatoSession: find its processor, declare it there, and report what became of it.
+
+Run by the workers for a key. The service alone makes sessions; what is deleted here is withdrawn by the processor's
+story (spec: operator.md, KatoSession).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kato_operator.desired.kinds import PROCESSOR, SESSION, Manifest
+from kato_operator.desired.names import endpoint
+from kato_operator.reconcile.judge import Judge
+from kato_operator.reconcile.pods import addresses
+from kato_operator.reconcile.ports import Happening, Key, PodAddress, Refused
+from kato_operator.reconcile.statuses import (
+    is_counters_alone,
+    is_paused,
+    wait_for_counters,
+    write_paused,
+    write_status,
+)
+from kato_operator.reconcile.world import FRESH_SECONDS, SILENT_SECONDS, World, processor_key, soonest
+from kato_operator.status.conditions import find
+from kato_operator.status.observed import Problem
+from kato_operator.status.session import COUNTERS, SessionView, session_status
+from kato_spec.errors import Rejected, Transient
+from kato_spec.records import DeclaredSession
+from kato_spec.session import KatoSession
+
+# How long after its time a session is looked at, and how old an answer may then be.
+EXPIRY_SLACK = 0.25
+REFUSED_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of a session.
+
+    `declared`: what the pod says; `hindrance`: why it could not be asked or made, and `again` when to try, in
+    seconds; `orphan`: its processor is gone; `lost`: it is a new session, for the pod knew nothing of the one before.
+    """
+
+    declared: DeclaredSession | None = None
+    endpoint: str | None = None
+    hindrance: Problem | None = None
+    again: float | None = None
+    orphan: bool = False
+    lost: bool = False
+
+
+class SessionStory:
+    """What is done about one session."""
+
+    def __init__(self, world: World, judge: Judge) -> None:
+        self._world = world
+        self._judge = judge
+
+    async def __call__(self, key: Key) -> float | None:
+        """Bring a session to what is wanted; return after how many seconds to look again, or None."""
+        # 1. What is asked for? One that is gone is withdrawn by the story of its processor.
+        world = self._world
+        body = world.cache.get(SESSION, key.namespace, key.name)
+        if body is None or body["metadata"].get("deletionTimestamp"):
+            return None
+        if is_paused(body):
+            await write_paused(world, SESSION, body, "Ready", "Unknown")
+            return None
+        # 2. One that expired long enough ago removes itself.
+        removal = self._removal_in(body)
+        if removal is not None and removal <= 0:
+            await world.cluster.delete(SESSION, body)
+            return None
+        # 3. Declare it where its processor is, or see what became of it.
+        found = await self._find(body, max_age=math.inf)
+        status = self._status(body, found)
+        # 4. Report; counters alone may have to wait, and are then read anew.
+        wait = wait_for_counters(world, body, status, COUNTERS)
+        if wait == 0:
+            if is_counters_alone(body, status, COUNTERS):
+                found = await self._find(body, max_age=FRESH_SECONDS)
+                status = self._status(body, found)
+            await write_status(world, SESSION, body, status, COUNTERS)
+            await self._tell_of_loss(body, found)
+        return soonest(wait or None, found.again, removal, self._expiry_in(found.declared))
+
+    async def _find(self, body: Manifest, *, max_age: float) -> Found:
+        """Find the session at its processor; what the pods said is taken when it is at most `max_age` seconds old."""
+        try:
+            session = self._judge.session(body)
+        except Rejected as error:
+            return Found(hindrance=Problem.of(error))
+        namespace, name = body["metadata"]["namespace"], session.spec.processor_ref.name
+        processor = self._world.cache.get(PROCESSOR, namespace, name)
+        if processor is None or processor["metadata"].get("deletionTimestamp"):
+            problem = Problem("ProcessorNotFound", f"there is no KatoProcessor {name} in namespace {namespace}")
+            return Found(hindrance=problem, orphan=True)
+        pods = await addresses(self._world, processor)
+        url = endpoint(name, namespace, processor["spec"]["port"])
+        if not pods:
+            suspended = processor["spec"].get("suspend", False)
+            reason = "ProcessorSuspended" if suspended else "ProcessorNotReady"
+            return Found(endpoint=url, hindrance=Problem(reason, f"KatoProcessor {name} has no ready pod"))
+        return await self._bind(body, session, pods, url, max_age)
+
+    async def _bind(
+        self, body: Manifest, session: KatoSession, pods: Sequence[PodAddress], url: str, max_age: float
+    ) -> Found:
+        """Declare the session unless the pod knows it as it is wanted."""
+        world, uid, generation = self._world, body["metadata"]["uid"], body["metadata"]["generation"]
+        place = processor_key(body["metadata"]["namespace"], session.spec.processor_ref.name)
+        if self._is_due(place, uid):
+            max_age = EXPIRY_SLACK
+        seen = await world.observations.look(place, pods, not_before=world.clock.monotonic() - max_age)
+        if not seen.answered:
+            problem = Problem("ProcessorNotReady", "; ".join(sight.error for sight in seen.sights))
+            return Found(endpoint=url, hindrance=problem, again=SILENT_SECONDS)
+        known, before = seen.sessions.get(uid), body.get("status", {})
+        if known is None and _has_ended(session, before, generation):
+            return Found(endpoint=url)
+        if known is not None and known.generation >= generation:
+            return Found(known, url)
+        try:
+            declared = [await world.sessions.declare(pod, session.record(uid, generation)) for pod in pods][-1]
+        except (Transient, Refused) as error:
+            again = REFUSED_SECONDS if isinstance(error, Refused) else max(error.retry_after, SILENT_SECONDS)
+            reason = error.reason if isinstance(error, Refused) else "NotMadeYet"
+            return Found(known, url, Problem(reason, str(error)), again)
+        seen.sessions[uid] = declared
+        lost = known is None and before.get("phase") == "Active" and before.get("sessionId") != declared.session_id
+        return Found(declared, url, lost=lost)
+
+    def _is_due(self, processor: Key, uid: str) -> bool:
+        """Say whether the session should have expired by now, as far as is known."""
+        seen = self._world.observations.last(processor)
+        declared = seen.sessions.get(uid) if seen else None
+        left = self._expiry_in(declared)
+        return left is not None and left <= EXPIRY_SLACK
+
+    def _expiry_in(self, declared: DeclaredSession | None) -> float | None:
+        """Return in how many seconds to see whether an active session has expired; it may have slid by then."""
+        if declared is None or declared.phase != "Active" or declared.expires_at is None:
+            return None
+        return max(0.0, (declared.expires_at - self._world.clock.now()).total_seconds()) + EXPIRY_SLACK
+
+    def _removal_in(self, body: Manifest) -> float | None:
+        """Return in how many seconds an expired session is to remove itself, or None."""
+        after = body["spec"].get("removeAfterExpirySeconds")
+        expired = find(body.get("status", {}), "Expired")
+        if after is None or expired is None or expired["status"] != "True":
+            return None
+        since = self._world.clock.now() - datetime.fromisoformat(expired["lastTransitionTime"])
+        return float(after) - since.total_seconds()
+
+    def _status(self, body: Manifest, found: Found) -> dict[str, Any]:
+        """Return the status."""
+        view = SessionView(
+            generation=body["metadata"]["generation"],
+            user_id=body["spec"].get("userId") or body["metadata"]["name"],
+            endpoint=found.endpoint,
+            declared=found.declared,
+            hindrance=found.hindrance,
+            orphan=found.orphan,
+        )
+        return session_status(view, body.get("status", {}), self._world.clock.now())
+
+    async def _tell_of_loss(self, body: Manifest, found: Found) -> None:
+        """Say that a session and its short-term memory were lost, and that another one took its place."""
+        if found.lost and found.declared:
+            note = f"{body['status']['sessionId']} is gone with its store; bound anew to {found.declared.session_id}"
+            await self._world.cluster.announce(Happening(body, "Warning", "SessionLost", note))
+
+
+def _has_ended(session: KatoSession, before: Manifest, generation: int) -> bool:
+    """Say whether a session that no pod knows has expired for good, rather than been lost."""
+    same = before.get("phase") == "Expired" and before.get("observedGeneration") == generation
+    return same and session.spec.expiry_policy == "Expire"

@@ -1,0 +1,68 @@
+"""What the stories share: the ports, the cache, the last looks, and what the wiring room decided.
+
+Made once by the composition root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kato_operator.desired.kinds import PROCESSOR, SESSION, Manifest
+from kato_operator.reconcile.cache import Cache, place_of
+from kato_operator.reconcile.feed import Add
+from kato_operator.reconcile.observations import Observations
+from kato_operator.reconcile.ports import Clock, Cluster, Key, Sessions
+
+# How old an answer of a pod may be when counters are written from it: so every change shows in time.
+FRESH_SECONDS = 5.0
+# What a wait is rounded up by, so that what is waited for has surely come.
+SLACK = 0.01
+# When a pod that is ready and does not answer is asked again.
+SILENT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the wiring room decided: times in seconds; `new_token` makes a secret that no one can guess."""
+
+    service_image: str
+    counters_seconds: float
+    cleanup_seconds: float
+    new_token: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a story needs; `tokens` and `counted` are memory that a restart may lose."""
+
+    cluster: Cluster
+    sessions: Sessions
+    clock: Clock
+    cache: Cache
+    observations: Observations
+    add: Add
+    policy: Policy
+    # UID of a processor -> its pods' token; UID of an object -> when counters in its status were last written.
+    tokens: dict[str, str] = field(default_factory=dict)
+    counted: dict[str, float] = field(default_factory=dict)
+
+
+def key_of(manifest: Manifest) -> Key:
+    """Return the key of one of our own objects."""
+    return Key(manifest["kind"], *place_of(manifest))
+
+
+def processor_key(namespace: str, name: str) -> Key:
+    """Return the key of a processor."""
+    return Key(PROCESSOR.name, namespace, name)
+
+
+def session_key(session: Manifest) -> Key:
+    """Return the key of a session."""
+    return Key(SESSION.name, *place_of(session))
+
+
+def soonest(*waits: float | None) -> float | None:
+    """Return the least of the waits that there are, in seconds."""
+    return min((wait for wait in waits if wait is not None), default=None)

@@ -1,0 +1,67 @@
+"""Let every processor go: the chart's pre-delete hook, so that nothing hangs on an operator that is gone.
+
+Called by `main` while the operator may still be running: the lease is taken from it first, so that it does not put
+back what is taken off. Memory that was to be deleted is left (spec: operator.md, "Deletion always ends").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import structlog
+
+from kato_operator.clock import SystemClock
+from kato_operator.cluster.kube import KubeCluster
+from kato_operator.cluster.lease import Election, lease_of
+from kato_operator.cluster.rest import connect
+from kato_operator.desired.kinds import PROCESSOR, Manifest
+from kato_operator.desired.names import FINALIZER
+from kato_operator.reconcile.fence import Fence
+from kato_operator.reconcile.ports import Conflict, NotServed
+from kato_operator.settings import OperatorSettings
+
+# For how long the operator is kept from writing, in seconds: long enough for the hook, short for a new installation.
+SEIZED_SECONDS = 30.0
+
+log = structlog.get_logger()
+
+
+async def release_finalizers(settings: OperatorSettings) -> None:
+    """Take our finalizer off every processor of the watched namespaces.
+
+    Raises:
+        KatoError: the cluster cannot be reached, or will not take it.
+    """
+    clock = SystemClock()
+    fence = Fence(clock.monotonic)
+    async with await connect() as rest:
+        if settings.leader_election:
+            lease = lease_of(settings.namespace, settings.lease_name, settings.pod_name, SEIZED_SECONDS)
+            await Election(rest, lease, fence, clock).seize()
+            await asyncio.sleep(settings.lease_seconds)
+        fence.extend(math.inf)
+        cluster = KubeCluster(rest, fence, settings.watch_namespaces)
+        while held := await _held(cluster):
+            for body in held:
+                await _release(cluster, body)
+
+
+async def _held(cluster: KubeCluster) -> list[Manifest]:
+    """Return every processor with our finalizer; without the CRDs there is none."""
+    try:
+        processors = await cluster.listing(PROCESSOR)
+    except NotServed:
+        return []
+    return [body for body in processors if FINALIZER in body["metadata"].get("finalizers", ())]
+
+
+async def _release(cluster: KubeCluster, body: Manifest) -> None:
+    """Take our finalizer off one processor; one that changed meanwhile has its turn in the next round."""
+    metadata = body["metadata"]
+    others = [finalizer for finalizer in metadata["finalizers"] if finalizer != FINALIZER]
+    try:
+        await cluster.set_finalizers(PROCESSOR, body, others)
+        log.info("released", processor=metadata["name"], namespace=metadata["namespace"])
+    except Conflict:
+        log.info("changed meanwhile", processor=metadata["name"], namespace=metadata["namespace"])

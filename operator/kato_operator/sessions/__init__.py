@@ -1,0 +1,1 @@
+"""The service's internal API behind the `Sessions` port."""

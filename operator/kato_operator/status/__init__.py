@@ -1,0 +1,1 @@
+"""PURE: what was observed, as a status with conditions; no I/O, no clock, no randomness."""

@@ -1,0 +1,1 @@
+"""How the operator is seen from outside: metrics, health, logs."""

@@ -1,0 +1,72 @@
+"""The chart renders to what is meant: golden files, the CRDs' own text, pods that any namespace takes."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.chart.rendering import (
+    CHART,
+    SETS,
+    documents,
+    golden_of,
+    helm,
+    pods,
+    render,
+    values_of,
+    without_crds,
+)
+
+CRDS = CHART.parents[1] / "crds"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lint_finds_nothing(name: str) -> None:
+    done = helm("lint", "--strict", str(CHART), "--values", str(values_of(name)))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_rendering_is_what_was_agreed(name: str) -> None:
+    assert without_crds(render(name)) == golden_of(name).read_text(), "meant? run python -m tests.chart.rendering"
+
+
+def test_definitions_are_those_of_the_models_and_outlive_the_release() -> None:
+    source = {}
+    for path in CRDS.glob("*.yaml"):
+        document = yaml.safe_load(path.read_text())
+        source[document["metadata"]["name"]] = document["spec"]
+    rendered = documents("default", "CustomResourceDefinition")
+    assert {document["metadata"]["name"]: document["spec"] for document in rendered} == source
+    assert len(source) == 2
+    for document in rendered:
+        assert document["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_a_second_release_brings_no_definitions_and_no_user_roles() -> None:
+    assert not documents("namespaced", "CustomResourceDefinition")
+    assert not documents("namespaced", "ClusterRole")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_pod_meets_the_restricted_profile(name: str) -> None:
+    seen = []
+    for kind, spec in pods(name):
+        seen.append(kind)
+        assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert spec["enableServiceLinks"] is False
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"]["memory"]
+    assert sorted(seen) == ["Deployment", "Job", "Pod"]
+
+
+def test_the_test_processor_lies_where_the_operator_looks() -> None:
+    (default,) = documents("default", "KatoProcessor")
+    (elsewhere,) = documents("namespaced", "KatoProcessor")
+    assert default["metadata"]["namespace"] == "kato-system"
+    assert elsewhere["metadata"]["namespace"] == "team-a"

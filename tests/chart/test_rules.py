@@ -1,0 +1,76 @@
+"""The chart grants exactly what the operator says it uses, no verb more, and no wildcard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from kato_operator.cluster.rules import LEASE_RULES, RULES, Rule
+from tests.chart.rendering import SETS, Document, documents
+
+Grant = tuple[str, str, str]
+OWN = "kato-operator-leader"
+
+
+def wanted(rules: Iterable[Rule]) -> set[Grant]:
+    return {(rule.group, resource, verb) for rule in rules for resource in rule.resources for verb in rule.verbs}
+
+
+def granted(role: Document) -> set[Grant]:
+    """Return every verb that a role grants, on which resource of which group."""
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def roles(name: str, kind: str) -> dict[tuple[str | None, str], Document]:
+    """Return the roles of the operator by namespace and name; those for users are not its own."""
+    found = [role for role in documents(name, kind) if role["metadata"]["name"] not in ("kato-viewer", "kato-editor")]
+    return {(role["metadata"].get("namespace"), role["metadata"]["name"]): role for role in found}
+
+
+def test_one_cluster_role_where_no_namespaces_are_named() -> None:
+    ((_, role),) = roles("default", "ClusterRole").items()
+    assert granted(role) == wanted(RULES)
+
+
+def test_a_role_in_each_watched_namespace_and_none_for_the_cluster() -> None:
+    assert not roles("namespaced", "ClusterRole")
+    assert not documents("namespaced", "ClusterRoleBinding")
+    found = roles("namespaced", "Role")
+    watched = {namespace: granted(role) for (namespace, name), role in found.items() if name != OWN}
+    assert watched == {"team-a": wanted(RULES), "team-b": wanted(RULES)}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_own_namespace_has_the_lease_by_name(name: str) -> None:
+    role = roles(name, "Role")["kato-system", OWN]
+    assert granted(role) == wanted(LEASE_RULES)
+    for rule in role["rules"]:
+        assert rule.get("resourceNames") == ["kato-operator"] or rule["verbs"] == ["create"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_role_is_bound_to_the_operator_alone(name: str) -> None:
+    account = {"kind": "ServiceAccount", "name": "kato-operator", "namespace": "kato-system"}
+    for scope in ("Role", "ClusterRole"):
+        bound = {}
+        for binding in documents(name, f"{scope}Binding"):
+            assert binding["subjects"] == [account]
+            assert binding["roleRef"]["kind"] == scope
+            bound[binding["metadata"].get("namespace"), binding["roleRef"]["name"]] = binding
+        assert bound.keys() == roles(name, scope).keys()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_secrets_are_never_listed_and_nothing_is_a_wildcard(name: str) -> None:
+    for kind in ("Role", "ClusterRole"):
+        for role in documents(name, kind):
+            grants = granted(role)
+            assert not any("*" in grant for grant in grants)
+            assert not {("", "secrets", verb) for verb in ("list", "watch", "deletecollection")} & grants

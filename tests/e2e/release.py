@@ -1,0 +1,43 @@
+"""The chart on the cluster: installed, tested and uninstalled by helm as a user does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.support.cluster import pods
+from tests.support.cluster.cluster import Cluster
+
+ROOT: Final = Path(__file__).parents[2]
+CHART: Final = ROOT / "charts" / "kato-operator"
+NAME: Final = "kato-operator"
+NAMESPACE: Final = "kato-system"
+
+
+@dataclass(frozen=True)
+class Release:
+    """The one release of the chart that the end-to-end tests use."""
+
+    cluster: Cluster
+
+    def helm(self, verb: str, *words: str) -> str:
+        """Run a helm command on the release and return what it printed."""
+        return self.cluster.helm(verb, NAME, *words, "--namespace", NAMESPACE, timeout=360)
+
+    def install(self) -> str:
+        """Install the chart and wait until the operator is Ready; return helm's words."""
+        self.cluster.apply(pods.restricted_namespace(NAMESPACE))
+        return self.helm("upgrade", str(CHART), "--install", "--wait", "--timeout", "3m")
+
+    def uninstall(self) -> str:
+        """Uninstall the chart and wait until it is gone."""
+        return self.helm("uninstall", "--wait", "--timeout", "3m")
+
+    def test(self) -> str:
+        """Run `helm test` and return its report with the pod's log."""
+        return self.helm("test", "--logs", "--timeout", "5m")
+
+    def kubectl(self, *words: str) -> str:
+        """Run kubectl in the release's namespace."""
+        return self.cluster.kubectl("--namespace", NAMESPACE, *words)

@@ -1,0 +1,64 @@
+"""What passes the schema and cannot work is said in the conditions soon, and heals when its cause goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e.space import Space, processor
+
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tokens"}, "stringData": {"tokens": "sesame"}}
+NO_IMAGE = "kato.invalid/service:none"
+
+
+def ephemeral(name: str, **spec: object) -> dict[str, Any]:
+    """Return a processor that needs no volume."""
+    return processor(name, storage={"embedded": {"ephemeral": True}}, **spec)
+
+
+def test_missing_secret(space: Space) -> None:
+    space.apply(ephemeral("locked", auth={"tokensSecretRef": {"name": "tokens"}}))
+    condition = space.reaches("kproc/locked", "ConfigMissing")
+    assert "tokens" in condition["message"]
+    space.apply(SECRET)
+    space.wait("kproc/locked")
+    assert space.ask("POST", "http://kato-locked:8000/sessions", {"user_id": "a"})[0] == 401
+
+
+def test_volume_that_does_not_bind(space: Space) -> None:
+    space.apply(processor("unbound", storage={"embedded": {"size": "1Gi", "storageClassName": "nowhere"}}))
+    condition = space.reaches("kproc/unbound", "VolumeNotBound")
+    assert "kato-unbound-memory" in condition["message"]
+    default = space.get("storageclass/standard")
+    metadata = {"name": "nowhere"}
+    space.apply({**default, "metadata": metadata})
+    try:
+        space.wait("kproc/unbound")
+    finally:
+        space.kubectl("delete", "kproc", "unbound")
+        space.kubectl("delete", "storageclass", "nowhere")
+
+
+def test_image_that_does_not_exist(space: Space) -> None:
+    space.apply(ephemeral("faceless", image=NO_IMAGE))
+    condition = space.reaches("kproc/faceless", "ImagePullBackOff")
+    assert NO_IMAGE in condition["message"]
+    space.apply(ephemeral("faceless"))
+    space.wait("kproc/faceless")
+
+
+def test_name_taken_by_a_foreign_object(space: Space) -> None:
+    foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kato-second"}, "data": {"mine": "yes"}}
+    space.apply(foreign)
+    space.apply(ephemeral("second"))
+    conflict = space.reaches("kproc/second", "NameConflict", condition="Degraded", status="True")
+    assert "kato-second" in conflict["message"]
+    assert space.get("configmap/kato-second")["data"] == {"mine": "yes"}
+    space.kubectl("delete", "configmap", "kato-second")
+    space.wait("kproc/second")
+    assert space.condition("kproc/second", "Degraded")["status"] == "False"
+
+
+def test_a_bad_object_does_not_hold_up_a_good_one(space: Space) -> None:
+    space.apply(ephemeral("bad", image=NO_IMAGE), ephemeral("good"))
+    space.wait("kproc/good")
+    space.reaches("kproc/bad", "ImagePullBackOff")

@@ -1,0 +1,170 @@
+"""The quickstart on a real cluster, from `kubectl apply` to memory found again: one story, told in order.
+
+Each test takes up where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from tests.e2e.release import ROOT
+from tests.e2e.space import COUNTED, NOTICED, STARTED, Space
+from tests.support.eventually import eventually
+
+QUICKSTART = ROOT / "examples" / "quickstart.yaml"
+STREAM = (ROOT / "tests/e2e/stream.py").read_text()
+BROAD = "http://kato-broad:8000"
+SENTENCE = ("the", "cat", "sat")
+LEARNED = 40
+PERMANENT = ("deployment", "service", "configmap", "networkpolicy", "serviceaccount")
+
+
+def test_apply_and_wait_for_ready(space: Space) -> None:
+    assert space.kubectl("apply", "-f", str(QUICKSTART)).splitlines() == [
+        "katoprocessor.kato.dev/broad created",
+        "katoprocessor.kato.dev/strict created",
+        "katosession.kato.dev/reader created",
+    ]
+    space.kubectl("wait", "--for=condition=Ready", "katoprocessor", "--all", f"--timeout={STARTED}s", timeout=STARTED)
+    assert space.condition("kproc/broad", "ParametersLive")["status"] == "True"
+
+
+def test_get_shows_what_there_is(space: Space) -> None:
+    broad = row(space.kubectl("get", "katoprocessors"), "broad")
+    endpoint = f"http://kato-broad.{space.name}.svc:8000"
+    assert [broad[column] for column in ("DISPLAY NAME", "READY", "REPLICAS", "STORAGE", "ENDPOINT")] == [
+        "Broad memory",
+        "True",
+        "1",
+        "Embedded",
+        endpoint,
+    ]
+    eventually(lambda: row(space.kubectl("get", "katosessions"), "reader")["PHASE"] == "Active", timeout=NOTICED)
+    reader = row(space.kubectl("get", "ksess"), "reader")
+    assert (reader["PROCESSOR"], reader["USER"]) == ("broad", "reader")
+    assert {"katoprocessor.kato.dev/broad", "katosession.kato.dev/reader"} <= set(
+        space.kubectl("get", "kato", "-o", "name").split()
+    )
+
+
+def row(printed: str, name: str) -> dict[str, str]:
+    """Return the row of an object in a table of kubectl: columns begin where their titles do."""
+    head, *rows = printed.splitlines()
+    (found,) = [line for line in rows if line.split()[0] == name]
+    titles = [title.strip() for title in head.split("  ") if title.strip()]
+    starts = [head.index(title) for title in titles] + [None]
+    return {title: found[starts[at] : starts[at + 1]].strip() for at, title in enumerate(titles)}
+
+
+def test_observe_learn_and_predict_through_the_service(space: Space) -> None:
+    session = space.post(f"{BROAD}/sessions", {"user_id": "reader"})["session_id"]
+    for word in SENTENCE:
+        assert space.post(f"{BROAD}/sessions/{session}/observe", {"strings": [word]})["status"] == "okay"
+    assert space.post(f"{BROAD}/sessions/{session}/learn")["status"] == "learned"
+    assert predicted(space, session) == [["sat"]]
+
+
+def predicted(space: Space, session: str) -> object:
+    """Show a session the beginning of the sentence and return what it expects next."""
+    space.post(f"{BROAD}/sessions/{session}/clear-stm")
+    for word in SENTENCE[:-1]:
+        space.post(f"{BROAD}/sessions/{session}/observe", {"strings": [word]})
+    best, *_ = space.read(f"{BROAD}/sessions/{session}/predictions")["predictions"]
+    return best["future"]
+
+
+def test_declared_session_is_usable_and_its_memory_is_seen(space: Space) -> None:
+    reader = space.get("ksess/reader")["status"]["sessionId"]
+    assert predicted(space, reader) == [["sat"]]  # it shares the knowledge of its user
+    eventually(lambda: space.get("ksess/reader")["status"].get("stmLength") == 2, timeout=COUNTED)
+    assert row(space.kubectl("get", "katosessions"), "reader")["STM"] == "2"
+    eventually(lambda: space.get("kproc/broad")["status"].get("patterns") == 1, timeout=COUNTED)
+
+
+def test_changed_parameter_is_live_without_a_restart(space: Space) -> None:
+    before = space.pod_of("broad")
+    space.kubectl("patch", "kproc", "broad", "--type=merge", "-p", '{"spec":{"parameters":{"recallThreshold":0.3}}}')
+    generation = space.get("kproc/broad")["metadata"]["generation"]
+
+    def live() -> bool:
+        condition = space.condition("kproc/broad", "ParametersLive")
+        return condition["status"] == "True" and condition["observedGeneration"] == generation
+
+    eventually(live, timeout=NOTICED)
+    reader = space.get("ksess/reader")["status"]["sessionId"]
+    config = space.read(f"{BROAD}/sessions/{reader}/config")["config"]
+    assert (config["recall_threshold"], config["max_predictions"]) == (0.3, 5)
+    after = space.pod_of("broad")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_killed_pod_loses_nothing_acknowledged(space: Space) -> None:
+    """Each sequence is of symbols of its own: an event lost or doubled would make another pattern."""
+    before = space.get("kproc/broad")["status"]["patterns"]
+    _, *acknowledged = stream_while_the_pod_is_killed(space)
+    patterns = space.read(f"{BROAD}/patterns?node_id=stream&limit=1000")["patterns"]
+    assert {pattern["name"]: pattern["frequency"] for pattern in patterns} == dict.fromkeys(acknowledged, 1)
+    assert len(acknowledged) == LEARNED
+    eventually(lambda: space.get("kproc/broad")["status"]["patterns"] == before + LEARNED, timeout=COUNTED)
+
+
+def stream_while_the_pod_is_killed(space: Space) -> list[str]:
+    """Stream from the client pod, kill the processor's pod on the way, and return what the stream printed."""
+    argv = ("kubectl", "--namespace", space.name, "exec", "--stdin", "client", "--", "python3", "-c", STREAM)
+    command = space.cluster.command([*argv, BROAD, str(LEARNED)])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
+        assert stream.stdout is not None
+        lines = [stream.stdout.readline().strip() for _ in range(LEARNED // 4)]
+        victim = space.pod_of("broad")["metadata"]["name"]
+        space.kubectl("delete", "pod", victim, "--grace-period=1", "--wait=false")
+        lines += stream.stdout.read().split()
+    assert stream.returncode == 0, lines
+    return lines
+
+
+@pytest.mark.parametrize("kind", PERMANENT)
+def test_deleted_child_comes_back(space: Space, kind: str) -> None:
+    child = f"{kind}/kato-broad"
+    uid = space.get(child)["metadata"]["uid"]
+    space.kubectl("delete", child, "--wait=false")
+    eventually(lambda: (space.find(child) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, timeout=NOTICED)
+
+
+def test_edited_child_is_mended(space: Space) -> None:
+    edit = json.dumps([{"op": "replace", "path": "/spec/ports/0/port", "value": 9999}])
+    space.kubectl("patch", "service", "kato-broad", "--type=json", "-p", edit)
+    eventually(lambda: space.get("service/kato-broad")["spec"]["ports"][0]["port"] == 8000, timeout=NOTICED)
+
+
+def test_deleting_the_objects_leaves_no_child_but_the_memory(space: Space) -> None:
+    space.wait("kproc/broad")
+    space.kubectl("delete", "-f", str(QUICKSTART), "--timeout=60s")
+    eventually(lambda: children(space) == {"PersistentVolumeClaim"}, timeout=60)
+    names = space.kubectl("get", "pvc", "-o", "name").split()
+    assert names == ["persistentvolumeclaim/kato-broad-memory", "persistentvolumeclaim/kato-strict-memory"]
+
+
+def children(space: Space) -> set[str]:
+    """Return the kinds of what is left of all processors of the namespace."""
+    kinds = "deployments,replicasets,pods,services,configmaps,secrets,serviceaccounts,networkpolicies,pvc"
+    left = space.get(kinds, "--selector", "kato.dev/processor")
+    return {item["kind"] for item in left["items"]}
+
+
+def test_memory_is_found_again_by_a_processor_of_the_same_name(space: Space) -> None:
+    space.kubectl("apply", "-f", str(QUICKSTART))
+    space.wait("kproc/broad")
+    session = space.post(f"{BROAD}/sessions", {"user_id": "reader"})["session_id"]
+    assert predicted(space, session) == [["sat"]]
+
+
+def test_delete_policy_removes_the_memory(space: Space) -> None:
+    space.kubectl("patch", "kproc", "broad", "--type=merge", "-p", '{"spec":{"deletionPolicy":"Delete"}}')
+    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers"), timeout=NOTICED)
+    space.kubectl("delete", "kproc", "broad", "--timeout=60s")
+    eventually(lambda: space.find("pvc/kato-broad-memory") is None, timeout=60)
+    assert space.find("pvc/kato-strict-memory")
