@@ -35,8 +35,8 @@ class Release:
         return self.helm("uninstall", "--wait", "--timeout", "3m")
 
     def test(self) -> str:
-        """Run `helm test` and return its report with the pod's log."""
-        return self.helm("test", "--logs", "--timeout", "5m")
+        """Run `helm test` and return its report."""
+        return self.helm("test", "--timeout", "5m")
 
     def kubectl(self, *words: str) -> str:
         """Run kubectl in the release's namespace."""
