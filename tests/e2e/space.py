@@ -68,12 +68,17 @@ class Space:
     def reaches(self, reference: str, reason: str, condition: str = "Ready", status: str = "False") -> Json:
         """Wait, as long as the manual allows, until a condition of an object has `status` for `reason`; return it."""
 
-        def reached() -> Json:
-            found = self.condition(reference, condition)
-            assert (found.get("status"), found.get("reason")) == (status, reason), found
-            return found
+        def found() -> Json:
+            return self.condition(reference, condition)
 
-        return eventually(reached, timeout=NOTICED)
+        def reached() -> bool:
+            return (found().get("status"), found().get("reason")) == (status, reason)
+
+        try:
+            eventually(reached, timeout=NOTICED)
+        except AssertionError as error:
+            raise AssertionError(f"{reference} is not {condition}={status} for {reason} but {found()}") from error
+        return found()
 
     def start_client(self) -> None:
         """Start the pod that calls processors over their Services."""
