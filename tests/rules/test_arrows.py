@@ -26,6 +26,12 @@ FORBIDDEN_IMPORTS = {
     "web": ("service/kato_service/processor/ports.py", "import fastapi"),
     "stores": ("service/kato_service/processor/ports.py", "import sqlite3"),
     "engine-pure": ("service/kato_service/engine/model.py", "import asyncio"),
+    "operator-walk": ("operator/kato_operator/desired/names.py", "import kato_operator.reconcile.ports"),
+    "operator-settings": ("operator/kato_operator/reconcile/world.py", "import kato_operator.settings"),
+    "kopf": ("operator/kato_operator/reconcile/feed.py", "import kopf"),
+    "kubernetes": ("operator/kato_operator/handlers/watching.py", "import kubernetes"),
+    "operator-io": ("operator/kato_operator/reconcile/pods.py", "import aiohttp"),
+    "operator-pure": ("operator/kato_operator/status/conditions.py", "import time"),
 }
 
 

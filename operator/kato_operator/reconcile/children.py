@@ -66,7 +66,9 @@ class Children:
         claim = self._world.cache.get(CLAIM, subject.namespace, claim_name(subject.name))
         wanted = children(subject, claim)
         first = [manifest for manifest in wanted if manifest["kind"] != DEPLOYMENT.name]
-        await asyncio.gather(*(self._settle_one(subject, manifest, outcome) for manifest in first))
+        steps = [self._settle_one(subject, manifest, outcome) for manifest in first]
+        for failure in filter(None, await asyncio.gather(*steps, return_exceptions=True)):
+            raise failure
         begun = self._world.cache.get(DEPLOYMENT, subject.namespace, child_name(subject.name)) is not None
         if begun or not (outcome.problems or outcome.waits):
             (deployment,) = [manifest for manifest in wanted if manifest["kind"] == DEPLOYMENT.name]
@@ -77,8 +79,7 @@ class Children:
     async def _settle_one(self, subject: Subject, wanted: Manifest, outcome: Outcome) -> None:
         """Bring one child to what is wanted, or say why not."""
         kind, name = BY_NAME[wanted["kind"]], wanted["metadata"]["name"]
-        live = await self._live(kind, subject.namespace, name)
-        where = standing(live, subject.uid, subject.name) if live else Standing.OURS
+        live, where = await self._find(subject, kind, name)
         if where is Standing.FOREIGN:
             message = f"{kind.name} {name} exists and is not this processor's: it is left alone"
             outcome.problems.append(Problem("NameConflict", message))
@@ -92,10 +93,16 @@ class Children:
             except Rejected as error:
                 outcome.problems.append(Problem.of(error))
 
-    async def _live(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """Return a child as it is; that the watches know of none is not enough to make one."""
-        known = self._world.cache.get(kind, namespace, name)
-        return known or await self._world.cluster.get(kind, namespace, name)
+    async def _find(self, subject: Subject, kind: Kind, name: str) -> tuple[Manifest | None, Standing]:
+        """Return a child as it is and whose it is.
+
+        That the watches know of none, or of someone else's, is not enough to make one or to leave one: the API server
+        is asked.
+        """
+        live = self._world.cache.get(kind, subject.namespace, name)
+        if live is None or standing(live, subject.uid, subject.name) is not Standing.OURS:
+            live = await self._world.cluster.get(kind, subject.namespace, name)
+        return live, standing(live, subject.uid, subject.name) if live else Standing.OURS
 
     async def _write(self, kind: Kind, wanted: Manifest, live: Manifest | None) -> None:
         """Apply `wanted` unless `live` is so already; what an apply cannot take away is replaced."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
 from collections.abc import Sequence
 
 from kato_operator.desired.kinds import POD, SECRET, SESSION, Manifest
@@ -17,7 +18,7 @@ from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.feed import Add
 from kato_operator.reconcile.observations import Look
 from kato_operator.reconcile.ports import Key, PodAddress
-from kato_operator.reconcile.world import SILENT_SECONDS, World, key_of, session_key
+from kato_operator.reconcile.world import SILENT_SECONDS, SLACK, World, key_of, session_key
 from kato_operator.status.observed import ready
 from kato_operator.status.processor import is_live
 from kato_spec.errors import Rejected, Transient
@@ -60,7 +61,7 @@ async def look(world: World, processor: Manifest, record: ParametersRecord, *, m
     key, pods = key_of(processor), await addresses(world, processor)
     seen = await world.observations.look(key, pods, not_before=world.clock.monotonic() - max_age)
     if await _tell(world, pods, seen, record):
-        seen = await world.observations.look(key, pods, not_before=world.clock.monotonic())
+        seen = await world.observations.look(key, pods, not_before=math.inf)
     await _withdraw_orphans(world, processor, pods, seen)
     return seen
 
@@ -114,5 +115,5 @@ def patience(world: World, processor: Manifest, record: ParametersRecord) -> flo
 
 
 def recheck(seen: Look, max_age: float, now: float) -> float | None:
-    """Return after how many seconds to look again, or None when there is no pod to look at."""
-    return max(0.0, seen.at + max_age - now) if seen.pods else None
+    """Return after how many seconds the last look is too old, or None when there is no pod to look at."""
+    return max(0.0, seen.at + max_age - now) + SLACK if seen.pods else None

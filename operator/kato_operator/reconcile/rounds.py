@@ -26,9 +26,16 @@ SECRETS_PER_SECOND = 50.0
 
 
 class Rounds:
-    """What is done again and again; `proven` is called with each kind whose watch was seen to miss nothing."""
+    """What is done again and again.
 
-    def __init__(self, world: World, feed: Feed, proven: Callable[[Kind], None]) -> None:
+    `proven` is called with each kind whose watch was seen to miss nothing; a round of Secrets takes `secret_round`
+    seconds.
+    """
+
+    def __init__(
+        self, world: World, feed: Feed, proven: Callable[[Kind], None], *, secret_round: float = SECRET_ROUND
+    ) -> None:
+        self._secret_round = secret_round
         self._world = world
         self._feed = feed
         self._proven = proven
@@ -83,8 +90,8 @@ class Rounds:
     async def look_at_secrets(self) -> None:
         """See whether the Secrets of our own are as they were: they may be read, but not watched."""
         secrets = list(self._world.cache.all(SECRET))
-        pause = max(SECRET_ROUND / max(len(secrets), 1), 1 / SECRETS_PER_SECOND)
-        await asyncio.sleep(0 if secrets else SECRET_ROUND)
+        pause = max(self._secret_round / max(len(secrets), 1), 1 / SECRETS_PER_SECOND)
+        await asyncio.sleep(0 if secrets else self._secret_round)
         for secret in secrets:
             await asyncio.sleep(pause)
             live = await self._world.cluster.get(SECRET, *place_of(secret))

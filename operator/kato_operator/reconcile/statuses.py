@@ -11,7 +11,7 @@ from typing import Any
 from kato_operator.desired.kinds import Kind, Manifest
 from kato_operator.desired.names import PAUSED_ANNOTATION
 from kato_operator.reconcile.ports import Happening
-from kato_operator.reconcile.world import World
+from kato_operator.reconcile.world import SLACK, World
 from kato_operator.status.conditions import Finding, Truth, with_finding
 from kato_operator.status.transitions import transitions
 
@@ -29,7 +29,8 @@ def wait_for_counters(world: World, body: Manifest, status: Manifest, counters: 
     written = world.counted.get(body["metadata"]["uid"])
     if written is None:
         return 0.0
-    return max(0.0, written + world.policy.counters_seconds - world.clock.monotonic())
+    wait = written + world.policy.counters_seconds - world.clock.monotonic()
+    return wait + SLACK if wait > 0 else 0.0
 
 
 def is_counters_alone(body: Manifest, status: Manifest, counters: frozenset[str]) -> bool:

@@ -16,6 +16,8 @@ from kato_operator.reconcile.ports import Clock, Cluster, Key, Sessions
 
 # How old an answer of a pod may be when counters are written from it: so every change shows in time.
 FRESH_SECONDS = 5.0
+# What a wait is rounded up by, so that what is waited for has surely come.
+SLACK = 0.01
 # When a pod that is ready and does not answer is asked again.
 SILENT_SECONDS = 3.0
 

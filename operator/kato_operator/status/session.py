@@ -17,6 +17,9 @@ from kato_spec.records import DeclaredSession
 # Refreshed at most every 30 s; all else is written when it changes.
 COUNTERS = frozenset({"lastActivity", "expiresAt", "stmLength"})
 
+# What a status keeps saying while no pod can be asked.
+KNOWN = ("sessionId", "createdAt", "expiresAt", "lastActivity", "stmLength", "url")
+
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
@@ -51,15 +54,16 @@ def _seen(view: SessionView, before: Mapping[str, Any]) -> dict[str, Any]:
     declared = view.declared
     if declared is None and view.orphan and before.get("phase") != "Expired":
         return {"phase": "Pending"}
+    known = {name: before[name] for name in KNOWN if name in before}
     if declared is None:
-        names = ("sessionId", "createdAt", "expiresAt", "lastActivity", "stmLength", "url")
-        return {"phase": before.get("phase", "Pending"), **{name: before[name] for name in names if name in before}}
+        return {"phase": before.get("phase", "Pending"), **known}
     moments = {
         "createdAt": declared.created_at,
         "expiresAt": declared.expires_at,
         "lastActivity": declared.last_activity,
     }
-    seen: dict[str, Any] = {"phase": declared.phase, "stmLength": declared.stm_length}
+    # Of a session that has expired the pod knows no times any more.
+    seen = {**known, "phase": declared.phase, "stmLength": declared.stm_length}
     seen |= {name: timestamp(moment) for name, moment in moments.items() if moment}
     if declared.session_id:
         seen["sessionId"] = declared.session_id

@@ -1,0 +1,162 @@
+"""How a processor goes, and what no crash, missed event or absence of the API server can change."""
+
+from __future__ import annotations
+
+import json
+
+from kato_operator.desired.kinds import (
+    CLAIM,
+    DEPLOYMENT,
+    POD,
+    PROCESSOR,
+    SERVICE,
+)
+from kato_operator.reconcile.ports import Refused
+from tests.support.operator.fake_cluster import Crash
+from tests.support.operator.rig import NAMESPACE, Rig, new_rig, restarted
+from tests.support.operator.walk import ALWAYS, applied, children, running
+
+
+async def test_children_of_an_earlier_processor_of_the_name_are_waited_for(rig: Rig) -> None:
+    await applied(rig)
+    old = rig.get(SERVICE, "kato-broad")
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.settle()
+    rig.cluster.put(SERVICE, old)
+    await applied(rig)
+    assert rig.condition(PROCESSOR, "broad", "Progressing") == ("True", "WaitingForRemoval")
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
+    rig.cluster.remove(SERVICE, NAMESPACE, "kato-broad")
+    await rig.settle()
+    assert rig.find(DEPLOYMENT, "kato-broad")
+
+
+async def test_children_that_were_set_free_are_taken_back(rig: Rig) -> None:
+    await applied(rig)
+    for kind, name in sorted(ALWAYS - {(CLAIM, "kato-broad-memory")}, key=str):
+        live = rig.get(kind, name)
+        metadata = {key: value for key, value in live["metadata"].items() if key != "ownerReferences"}
+        rig.cluster.objects[kind, NAMESPACE, name] = {**live, "metadata": metadata}
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    rig = restarted(rig)
+    await rig.start()
+    await applied(rig)
+    uid = rig.get(PROCESSOR, "broad")["metadata"]["uid"]
+    assert rig.get(SERVICE, "kato-broad")["metadata"]["ownerReferences"][0]["uid"] == uid
+
+
+async def test_the_memory_outlives_a_processor_that_retains_it(rig: Rig) -> None:
+    await applied(rig)
+    assert "finalizers" not in rig.get(PROCESSOR, "broad")["metadata"]
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.settle()
+    assert children(rig) == {(CLAIM, "kato-broad-memory")}
+    claim = rig.get(CLAIM, "kato-broad-memory")
+    await applied(rig)
+    assert rig.get(CLAIM, "kato-broad-memory") == claim
+
+
+async def test_the_memory_goes_before_a_processor_that_deletes_it(rig: Rig) -> None:
+    await running(rig, deletionPolicy="Delete")
+    assert rig.get(PROCESSOR, "broad")["metadata"]["finalizers"] == ["kato.dev/memory"]
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.forward(3)
+    assert children(rig) == {(POD, "kato-broad-0")}
+    assert rig.find(PROCESSOR, "broad") is None
+
+
+async def test_a_change_of_the_policy_moves_the_finalizer(rig: Rig) -> None:
+    await applied(rig, deletionPolicy="Delete")
+    await applied(rig, deletionPolicy="Retain")
+    assert "finalizers" not in rig.get(PROCESSOR, "broad")["metadata"]
+
+
+async def test_deletion_ends_when_the_memory_cannot_be_removed_and_the_sweep_removes_it(rig: Rig) -> None:
+    await running(rig, deletionPolicy="Delete")
+    key = ("PersistentVolumeClaim", "kato-broad-memory")
+    rig.cluster.refusals[key] = Refused("DELETE claim", "Forbidden", "not now")
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.forward(58)
+    assert rig.find(PROCESSOR, "broad")
+    await rig.forward(4)
+    assert rig.find(PROCESSOR, "broad") is None
+    assert "MemoryLeft" in rig.events()
+    assert rig.find(CLAIM, "kato-broad-memory")
+    del rig.cluster.refusals[key]
+    await rig.rounds.sweep()
+    assert rig.find(CLAIM, "kato-broad-memory") is None
+
+
+async def test_the_sweep_leaves_retained_memory(rig: Rig) -> None:
+    await applied(rig)
+    await rig.rounds.sweep()
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.settle()
+    await rig.rounds.sweep()
+    assert rig.find(CLAIM, "kato-broad-memory")
+
+
+async def test_an_api_server_that_is_away_costs_nothing_but_time(rig: Rig) -> None:
+    rig.cluster.away = True
+    rig.user_applies(PROCESSOR, "broad")
+    await rig.settle()
+    assert children(rig) == set()
+    rig.cluster.away = False
+    await rig.forward(31)
+    assert children(rig) == ALWAYS
+
+
+async def test_a_missed_event_is_made_good_by_the_resync(rig: Rig) -> None:
+    await running(rig)
+    listener, rig.cluster.listener = rig.cluster.listener, lambda kind, manifest, gone: None
+    rig.cluster.remove(SERVICE, NAMESPACE, "kato-broad")
+    rig.user_applies(PROCESSOR, "strict")
+    await rig.settle()
+    assert rig.find(SERVICE, "kato-broad") is None
+    rig.cluster.listener = listener
+    await rig.rounds.resync()
+    await rig.settle()
+    assert rig.find(SERVICE, "kato-broad")
+    assert rig.find(SERVICE, "kato-strict")
+
+
+async def test_a_crash_at_any_write_converges_to_the_same_state() -> None:
+    whole = new_rig()
+    await whole.start()
+    await running(whole, deletionPolicy="Delete")
+    wanted = shape(whole)
+    for number in range(len(whole.cluster.writes)):
+        rig = new_rig()
+        await rig.start()
+        rig.cluster.crash_at = number
+        rig.user_applies(PROCESSOR, "broad", deletionPolicy="Delete")
+        crashed = await dies(rig)
+        rig.cluster.crash_at = None
+        rig = restarted(rig)
+        await rig.start()
+        await rig.pod_runs("broad")
+        assert shape(rig) == wanted, f"after a crash at write {number}"
+        assert crashed or number > 0
+        await rig.pods.stop()
+    await whole.pods.stop()
+
+
+async def dies(rig: Rig) -> bool:
+    """Run until the crash, if it comes before the pod does."""
+    try:
+        await rig.settle()
+    except Crash:
+        return True
+    return False
+
+
+def shape(rig: Rig) -> dict[tuple[str, str], object]:
+    """Return everything that matters of the cluster: no tokens, no versions, no times."""
+    found: dict[tuple[str, str], object] = {}
+    for (kind, _, name), item in rig.cluster.objects.items():
+        conditions = item.get("status", {}).get("conditions", [])
+        facts = [(entry["type"], entry["status"], entry.get("reason")) for entry in conditions]
+        spec = json.loads(json.dumps(item.get("spec", {})))
+        spec.get("template", {}).pop("metadata", None)
+        found[kind.name, name] = (spec, facts, item["metadata"].get("finalizers"))
+    return found
