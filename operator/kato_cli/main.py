@@ -25,15 +25,15 @@ KUBECTL = (
 
 
 def examples(*commands: str) -> str:
-    """Return the end of a help text: commands to copy."""
-    return "Examples:\n\n" + "\n\n".join(f"  {command}" for command in commands)
+    """Return the end of a help text: commands to copy, one a line (which the first character asks for)."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def program(about: str) -> typer.Typer:
     """Return the program with all its commands."""
     app = typer.Typer(
         help=about,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog=examples("kato demo", "kato apply -f examples/quickstart.yaml", "kato list", "kato stop --all"),
@@ -83,8 +83,13 @@ def run(app: typer.Typer, name: str) -> int:
     except (KatoError, KatoClientError) as error:
         notice(str(error))
         return 1
+    except OSError as error:
+        notice(f"{error.filename or name}: {error.strerror}")
+        return 1
     except typer.TyperException as error:
-        notice(f"{' '.join(error.format_message().split())} (`{name} --help` shows how)")
+        context = getattr(error, "ctx", None)  # errors of usage know the command they are about
+        shows = context.command_path if context else name
+        notice(f"{' '.join(error.format_message().split())} (`{shows} --help` shows how)")
         return error.exit_code
     return result if isinstance(result, int) else 0
 

@@ -16,7 +16,7 @@ from kato_operator.local import asked as wishes
 from kato_operator.local.asked import Asked
 from kato_operator.local.machine import DEFAULT_NAME, Order
 from kato_operator.local.names import default_id, sanitise
-from kato_operator.local.ports import API_PORT, PortWish
+from kato_operator.local.ports import PortWish
 from kato_spec.errors import Rejected
 from kato_spec.records import ParametersRecord
 
@@ -24,12 +24,12 @@ from kato_spec.records import ParametersRecord
 @with_parameter_flags
 def start(
     instance_id: Annotated[
-        str | None, typer.Option("--id", help="The processor's ID.", show_default="kato-<time>-<pid>")
+        str | None, typer.Option("--id", help="The processor's ID. Default: kato-<time>-<pid>.")
     ] = None,
     name: Annotated[str, typer.Option(help="The human-readable name.")] = DEFAULT_NAME,
     port: Annotated[
         int | None,
-        typer.Option(help="The port wanted; the next free one is used when it is taken.", show_default=str(API_PORT)),
+        typer.Option(help="The port wanted; when it is taken, the next free one. Default: 8000."),
     ] = None,
     port_range: Annotated[str | None, typer.Option(help="Keep to these ports, such as 8001-8010.")] = None,
     exact_port: Annotated[

@@ -82,6 +82,7 @@ def serve(settings: Settings) -> None:
             processor = create_processor(settings, held)
             listeners = create_listeners(settings, processor, held)
             uvloop.run(_serve(settings, processor, record, listeners))
+        log.info("stopped", processor=processor.id)
     except KatoError as error:
         sys.stderr.write(f"{child_name(settings.processor_id)} cannot start: {error}\n")
         sys.exit(1)
@@ -139,12 +140,11 @@ async def _serve(
     try:
         await _start_and_wait(settings, processor, record, listeners, stop)
     finally:
-        processor.ready = False
+        processor.draining = True
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*serving)
         await processor.stop()
-        log.info("stopped", processor=processor.id)
 
 
 async def _start_and_wait(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from kato_spec.keys import child_name
 
 STOP_WITHIN = 5.0
 _GRACE = 4.0
+_POLL_SECONDS = 0.02
 # Start times come from ticks since boot and the wall clock; a clock step between two readings moves them a little.
 _SAME_START = 1.0
 MARK = "KATO_INSTANCE"
@@ -74,9 +76,9 @@ def stop(identities: Iterable[Identity]) -> None:
     """
     running = [process for identity in identities if (process := _same(identity))]
     _each(running, "terminate")
-    _, stubborn = psutil.wait_procs(running, timeout=_GRACE)
+    stubborn = _left(running, _GRACE)
     _each(stubborn, "kill")
-    psutil.wait_procs(stubborn, timeout=STOP_WITHIN - _GRACE)
+    _left(stubborn, STOP_WITHIN - _GRACE)
 
 
 def discover(home: Home) -> Iterator[Found]:
@@ -115,6 +117,15 @@ def _running(pid: int) -> psutil.Process | None:
 def _same(identity: Identity) -> psutil.Process | None:
     process = _running(identity.pid)
     return process if process and abs(process.create_time() - identity.started) <= _SAME_START else None
+
+
+def _left(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended, and return those that have not; one that waits for its parent's notice has ended."""
+    deadline = time.monotonic() + seconds
+    while processes and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        processes = [process for process in processes if process.is_running() and _running(process.pid)]
+    return processes
 
 
 def _each(processes: Iterable[psutil.Process], signal: str) -> None:

@@ -153,7 +153,8 @@ async def _malformed(_: Request, error: Exception) -> Json:
     if first["type"] == "json_invalid":
         why = first["ctx"]["error"]
         return _refused("body", f"not valid JSON at character {first['loc'][-1]} ({why})", "JSON; NaN is none")
-    return _refused(_place(first["loc"]), shown(first["input"]), first["msg"])
+    allowed = "JSON, under Content-Type: application/json" if isinstance(first["input"], bytes) else first["msg"]
+    return _refused(_place(first["loc"]), shown(first["input"]), allowed)
 
 
 def _refused(field: str, value: str, allowed: str) -> Json:

@@ -1,4 +1,4 @@
-"""Learning: a session's short-term memory becomes a pattern; and forgetting it. Called by the API and by `observe`.
+"""Learning: a session's short-term memory becomes a pattern; and forgetting it. Called by the API.
 
 Spec: engine.md, section 2; service.md, "Memory is a log".
 """
@@ -55,8 +55,8 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
             return session, Learned("learned", cut_off.learned)
         if not session.stm:
             raise EmptyMemory
-        learning = learning_of(session, processor.parameters.resolve(session.config), operation_id(session, retry))
-        after = cleared(session)
+        learning = _learning_of(session, processor.parameters.resolve(session.config), operation_id(session, retry))
+        after = _cleared(session)
         if learning is None:
             return after, Learned("insufficient_data", "")
         pending = Pending(processor.sessions.owner, (learning,), learned=learning.name)
@@ -69,7 +69,7 @@ async def clear_stm(processor: Processor, session_id: str) -> Session:
     """Empty the session's STM and what it has accumulated."""
 
     async def step(session: Session) -> tuple[Session, None]:
-        return cleared(session), None
+        return _cleared(session), None
 
     return (await processor.sessions.act(session_id, step, NOTHING)).session
 
@@ -79,7 +79,7 @@ async def clear_all(processor: Processor, session_id: str) -> Session:
 
     async def step(session: Session) -> tuple[Session, None]:
         clearing = Clearing(operation_id(session, None))
-        return replace(cleared(session), pending=Pending(processor.sessions.owner, (clearing,))), None
+        return replace(_cleared(session), pending=Pending(processor.sessions.owner, (clearing,))), None
 
     return (await processor.sessions.act(session_id, step, NOTHING)).session
 
@@ -95,7 +95,7 @@ async def finalize_training(processor: Processor, session_id: str) -> Trained:
     return Trained(session.node, patterns, (time.perf_counter() - started) * 1000)
 
 
-def learning_of(session: Session, parameters: Parameters, op_id: str) -> Learning | None:
+def _learning_of(session: Session, parameters: Parameters, op_id: str) -> Learning | None:
     """Return what learning the session's STM now would write, None when it holds fewer than two symbols."""
     return build(
         op_id,
@@ -107,7 +107,7 @@ def learning_of(session: Session, parameters: Parameters, op_id: str) -> Learnin
     )
 
 
-def cleared(session: Session, keep: Events = ()) -> Session:
+def _cleared(session: Session, keep: Events = ()) -> Session:
     """Return the session after a learn: its accumulators empty, of its STM only `keep`."""
     return replace(session, stm=keep, observed_emotives=(), observed_metadata={}, observed_vectors={})
 

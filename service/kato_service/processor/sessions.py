@@ -188,14 +188,15 @@ class Sessions:
             raise SessionNotFound(session_id)
         return session
 
-    def _active(self, session: Session) -> Session:
+    def _active(self, session: Session, **changes: Any) -> Session:  # noqa: ANN401 - fields of a session
         now = self._clock.now()
-        return replace(session, last_activity=now, expires_at=now + session.ttl_seconds)
+        return replace(session, last_activity=now, expires_at=now + session.ttl_seconds, **changes)
 
     def _next(self, before: Session, changed: Session, *, slides: bool) -> Session:
-        pending = None if changed.pending is before.pending else changed.pending
-        after = self._active(changed) if slides and changed.auto_extend else changed
-        return replace(after, version=self._ids.version(), pending=pending)
+        version, pending = self._ids.version(), None if changed.pending is before.pending else changed.pending
+        if slides and changed.auto_extend:
+            return self._active(changed, version=version, pending=pending)
+        return replace(changed, version=version, pending=pending)
 
     def _answer(self, retry: Retry | None, result: object) -> Answer | None:
         if retry is None:

@@ -15,6 +15,7 @@ from kato_service.processor.errors import TooManySessions
 from kato_service.processor.model import Answer, Declaration, Session
 from kato_service.processor.ports import Page, Position
 from kato_service.stores import codec
+from kato_service.stores.recent import RecentSessions
 from kato_service.stores.sqlite_database import Database
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
@@ -52,6 +53,7 @@ class SqliteSessions:
     def __init__(self, path: Path) -> None:
         """Open or create the file; raises as `Database` does."""
         self.database = Database(path, schema=SCHEMA, version=VERSION, synchronous="NORMAL")
+        self._recent = RecentSessions()
 
     async def create(self, session: Session, *, limit: int, now: float) -> bool:
         """See `SessionStore.create`."""
@@ -63,14 +65,21 @@ class SqliteSessions:
             connection.execute("DELETE FROM session WHERE id = ? AND expires_at <= ?", (session.id, now))
             return connection.execute(INSERT + "ON CONFLICT DO NOTHING", row).rowcount > 0
 
-        return await self.database.run(job)
+        self._recent.drop(session.id)
+        created = await self.database.run(job)
+        if created:
+            self._recent.put(session)
+        return created
 
     async def get(self, session_id: str) -> Session | None:
         """See `SessionStore.get`."""
+        recent = self._recent.get(session_id)
+        if recent is not None:
+            return recent
         found = await self.database.run(
             lambda connection: connection.execute(SELECT + "WHERE id = ?", (session_id,)).fetchone()
         )
-        return None if found is None else _session(found)
+        return None if found is None else self._recent.put(_session(found))
 
     async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
         """See `SessionStore.replace`."""
@@ -88,15 +97,21 @@ class SqliteSessions:
                 connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?)", values)
             return True
 
-        return await self.database.run(job)
+        self._recent.drop(session.id)
+        replaced = await self.database.run(job)
+        if replaced:
+            self._recent.put(session)
+        return replaced
 
     async def touch(self, session_id: str, last_activity: float, expires_at: float) -> None:
         """See `SessionStore.touch`."""
         query = "UPDATE session SET last_activity = ?, expires_at = ? WHERE id = ?"
+        self._recent.drop(session_id)
         await self.database.run(lambda connection: connection.execute(query, (last_activity, expires_at, session_id)))
 
     async def delete(self, session_id: str) -> bool:
         """See `SessionStore.delete`."""
+        self._recent.drop(session_id)
         return await self.database.run(lambda connection: _delete(connection, session_id))
 
     async def page(self, *, node: str | None, after: Position | None, limit: int, now: float) -> Page:
@@ -127,7 +142,10 @@ class SqliteSessions:
             connection.execute("DELETE FROM answer WHERE expires_at <= ?", (now,))
             return [row[:3] for row in rows]
 
-        return tuple(map(_session, await self.database.run(job)))
+        gone = tuple(map(_session, await self.database.run(job)))
+        for session in gone:
+            self._recent.drop(session.id)
+        return gone
 
     async def unsettled(self) -> Sequence[Session]:
         """See `SessionStore.unsettled`."""
@@ -166,14 +184,18 @@ class SqliteSessions:
     async def withdraw(self, uid: str) -> bool:
         """See `SessionStore.withdraw`."""
 
-        def job(connection: sqlite3.Connection) -> bool:
+        def job(connection: sqlite3.Connection) -> str | None:
             query = "DELETE FROM declaration WHERE uid = ? RETURNING session_id"
             row = connection.execute(query, (uid,)).fetchone()
-            if row is not None:
-                _delete(connection, row[0])
-            return row is not None
+            if row is None:
+                return None
+            _delete(connection, row[0])
+            return str(row[0])
 
-        return await self.database.run(job)
+        session_id = await self.database.run(job)
+        if session_id is not None:
+            self._recent.drop(session_id)
+        return session_id is not None
 
     async def parameters(self) -> ParametersRecord | None:
         """See `SessionStore.parameters`."""

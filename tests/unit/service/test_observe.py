@@ -137,6 +137,20 @@ async def test_vectors_become_symbols_and_are_learned_with_the_pattern() -> None
     assert await stm(processor, session_id) == [sorted([name, vector_symbol((1.0, 2.5))])]
 
 
+async def test_a_sequence_with_vectors_learns_what_single_calls_would() -> None:
+    processor = await World().started()
+    vectors = [((1.0, 0.0),), ((0.9, 0.1),), ((0.0, 1.0),), ((1.0, 0.0),)]
+    observations = [seen(f"s{index}", vectors=each) for index, each in enumerate(vectors)]
+    one, two = await new_session(processor, "one"), await new_session(processor, "two")
+    await observe_sequence(processor, one, observations, Plan(learn_after_each=True))
+    for observation in observations:
+        await observe(processor, two, observation)
+        await learn(processor, two)
+    names = [list((await processor.library.read(node)).matcher.names()) for node in ("one", "two")]
+    assert names[0] == names[1]
+    assert len(names[0]) == 4
+
+
 @pytest.mark.parametrize("learned", [True, False])
 async def test_a_vector_of_another_dimension_changes_nothing(learned: bool) -> None:
     processor = await World().started()
