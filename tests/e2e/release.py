@@ -28,7 +28,8 @@ class Release:
     def install(self) -> str:
         """Install the chart and wait until the operator is Ready; return helm's words."""
         self.cluster.apply(pods.restricted_namespace(NAMESPACE))
-        return self.helm("upgrade", str(CHART), "--install", "--wait", "--timeout", "3m")
+        # The definitions may be there from elsewhere, such as `kato-operator crds`.
+        return self.helm("upgrade", str(CHART), "--install", "--take-ownership", "--wait", "--timeout", "3m")
 
     def uninstall(self) -> str:
         """Uninstall the chart and wait until it is gone."""

@@ -14,9 +14,9 @@ from tests.support.cluster import pods
 from tests.support.cluster.cluster import Cluster, CommandFailed
 from tests.support.eventually import eventually
 
-# What operator.md promises, in seconds.
-NOTICED: Final = 10  # what is wrong stands in the conditions, drift is repaired
-COUNTED: Final = 35  # counters reach the status
+# operator.md promises 10 s and 35 s. A test machine is busy with the rest of the tests: three times that, in seconds.
+NOTICED: Final = 30  # what is wrong stands in the conditions, drift is repaired
+COUNTED: Final = 105  # counters reach the status
 STARTED: Final = 120  # a pod is there: no promise, room for a busy machine
 
 CLIENT: Final = "client"
