@@ -10,7 +10,7 @@ from tests.support.cluster.cluster import Cluster
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tokens"}, "stringData": {"tokens": "sesame"}}
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
-NO_IMAGE = "kato.invalid/service:none"
+NO_IMAGE = "127.0.0.1:9/service:none"  # refused at once: how long a name is looked up is not ours to promise
 
 
 def ephemeral(name: str, **spec: object) -> dict[str, Any]:
