@@ -220,8 +220,8 @@ def _read_record(path: Path | None) -> ParametersRecord | None:
     try:
         return ParametersRecord.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InvalidRecord("parameters_file", str(path), f"a readable file ({error.strerror})") from error
+        raise InvalidRecord(f"parameters_file {path}", error.strerror, "a file that can be read") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise InvalidRecord("parameters_file", str(path), f"a parameters record; {place}: {first['msg']}") from error
+        place = ".".join(("", *map(str, first["loc"])))
+        raise InvalidRecord(f"parameters_file {path}{place}", first["input"], first["msg"]) from error

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from kato_operator.local import processes
+from kato_operator.local.processes import Identity
 from tests.support.cli import Kato
 from tests.support.eventually import eventually
 
@@ -50,7 +51,7 @@ def test_start_list_stop_and_start_again(kato: Kato) -> None:
     kato("observe", "first", "--each", "a", "b")
     kato("learn", "first")
     assert "first stopped (memory kept in " in kato("stop", "first").out
-    assert not psutil.pid_exists(listed["pid"])
+    assert not processes.alive(Identity(listed["pid"], listed["started"]))
     assert kato.registry() == {}
     again = kato.json("start", "--id", "first", "--port", str(port))
     assert again["url"] == f"http://127.0.0.1:{port}"
@@ -167,10 +168,11 @@ def test_an_id_is_sanitised_and_said(kato: Kato) -> None:
 
 
 def test_a_killed_instance_is_gone_from_the_list_and_starts_again(kato: Kato) -> None:
-    pid = kato.json("start", "--id", "a")["pid"]
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not psutil.pid_exists(pid))
-    assert kato("list").err.startswith(f"kato: a (PID {pid}) is gone: entry dropped, memory kept\n")
+    begun = kato.json("start", "--id", "a")
+    identity = Identity(begun["pid"], begun["started"])
+    os.kill(identity.pid, signal.SIGKILL)
+    eventually(lambda: not processes.alive(identity))
+    assert kato("list").err.startswith(f"kato: a (PID {identity.pid}) is gone: entry dropped, memory kept\n")
     assert kato("list").err.startswith("kato: nothing runs")
     kato("start", "--id", "a")
 
