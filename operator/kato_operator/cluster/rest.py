@@ -21,6 +21,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from kato_operator.cluster.errors import error_of
+from kato_operator.desired.names import FIELD_MANAGER
 from kato_spec.errors import Transient
 
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -39,10 +40,11 @@ async def connect() -> Rest:
     """
     configuration = Configuration()
     try:
-        if "KUBECONFIG" not in os.environ and _in_a_pod():
+        file = os.environ.get("KUBECONFIG")
+        if file is None and _in_a_pod():
             config.load_incluster_config(client_configuration=configuration)
         else:
-            await config.load_kube_config(client_configuration=configuration)
+            await config.load_kube_config(config_file=file, client_configuration=configuration)
     except config.ConfigException as error:
         raise Transient(f"no way to reach a cluster: {error}; set KUBECONFIG or run in a pod") from error
     return Rest(ApiClient(configuration))
@@ -128,7 +130,7 @@ class Rest:
         seconds: float,
     ) -> tuple[int, dict[str, Any], str | None]:
         """Send one request and return status, answer and `Retry-After`."""
-        headers = {"Accept": accept, "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": FIELD_MANAGER}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:

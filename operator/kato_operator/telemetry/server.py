@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kato_operator.telemetry.metrics import Telemetry
+from kato_spec.errors import Rejected
 
 CONTENT_TYPE = "Content-Type"
 
@@ -36,8 +37,19 @@ async def serving(telemetry: Telemetry, host: str, port: int) -> AsyncIterator[i
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        await _listen(runner, host, port)
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    """Take the port.
+
+    Raises:
+        Rejected: someone else has it, or the address is not this machine's.
+    """
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise Rejected("port", f"{host}:{port}", f"an address that is free: {error.strerror}") from error

@@ -10,40 +10,11 @@ from pydantic import ValidationError
 from kato_operator.cluster.rules import LEASE_RULES, RULES
 from kato_operator.desired.children import children
 from kato_operator.desired.kinds import POD, SERVICE, SESSION, Manifest
-from kato_operator.desired.storage import resolve
-from kato_operator.desired.subject import Subject
 from kato_operator.reconcile.cache import Cache
 from kato_operator.settings import OperatorSettings
 from kato_operator.status.conditions import Finding, conditions
 from kato_operator.status.transitions import transitions
-from kato_spec.manifests import validate
-from kato_spec.processor import KatoProcessor
-
-EVERYTHING = {
-    "image": "mine:1",
-    "imagePullPolicy": "Never",
-    "imagePullSecrets": [{"name": "pull"}],
-    "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}},
-    "env": [{"name": "TZ", "value": "UTC"}],
-    "nodeSelector": {"disk": "fast"},
-    "tolerations": [{"key": "gpu", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
-    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
-    "podAnnotations": {"note": "1"},
-    "podLabels": {"team": "x", "kato.dev/processor": "other"},
-    "priorityClassName": "high",
-    "serviceAccountName": "own",
-    "serviceType": "NodePort",
-    "serviceAnnotations": {"a": "b"},
-    "auth": {"tokensSecretRef": {"name": "tokens"}},
-}
-
-
-def subject(**spec: object) -> Subject:
-    document = {"apiVersion": "kato.dev/v1alpha1", "kind": "KatoProcessor", "metadata": {"name": "p"}, "spec": spec}
-    processor = validate(document)
-    assert isinstance(processor, KatoProcessor)
-    return Subject(processor, "space", "uid", 1, resolve(processor, "space", None), "kato-service:1", "secret-token")
+from tests.support.operator.subjects import EVERYTHING, SHARED, subject
 
 
 def made(**spec: object) -> dict[str, Manifest]:
@@ -92,8 +63,7 @@ def test_no_secret_stands_in_any_manifest_but_its_own() -> None:
 
 
 def test_shared_stores_get_a_rolling_update_a_budget_and_an_autoscaler() -> None:
-    external = {"mongodb": {"uriSecretRef": {"name": "m"}}, "redis": {"urlSecretRef": {"name": "r"}}}
-    found = made(replicas=2, storage={"external": external}, autoscaling={"maxReplicas": 5})
+    found = made(**SHARED)
     assert found["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
     target = found["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]

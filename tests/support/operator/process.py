@@ -1,0 +1,133 @@
+"""The operator as a real process on the cluster: started, watched by its metrics, stopped, killed.
+
+Called by tests/operator. It runs under a service account that may do what `kato_operator.cluster.rules` says, and
+nothing else, so that every test is also one of the rules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import yaml
+
+from kato_operator.cluster.rules import LEASE_RULES, RULES
+from tests.support.cluster.cluster import Cluster
+from tests.support.eventually import eventually
+
+ACCOUNT = "kato-operator"
+PROGRAM = [sys.executable, "-c", "from kato_operator.main import main; main()"]
+
+
+def grant(cluster: Cluster, namespace: str) -> None:
+    """Make the operator's service account in `namespace`, with its rights there."""
+    rules = [rule.manifest() for rule in (*RULES, *LEASE_RULES)]
+    metadata = {"name": ACCOUNT, "namespace": namespace}
+    rbac = "rbac.authorization.k8s.io"
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": ACCOUNT},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
+        },
+    )
+
+
+def kubeconfig(cluster: Cluster, namespace: str, path: Path) -> Path:
+    """Write a kubeconfig of the operator's service account."""
+    token = cluster.kubectl("create", "token", ACCOUNT, "--namespace", namespace, "--duration", "1h").strip()
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+class OperatorProcess:
+    """One replica: `namespaces` are those it watches, the first one holds its Lease; `logs` is where it writes."""
+
+    def __init__(self, cluster: Cluster, namespaces: Sequence[str], directory: Path, **settings: object) -> None:
+        self._cluster = cluster
+        self._config = kubeconfig(cluster, namespaces[0], directory / "kubeconfig")
+        self.log = directory / "operator.log"
+        values: dict[str, object] = {
+            "namespace": namespaces[0],
+            "watch_namespaces": ",".join(namespaces),
+            "host": "127.0.0.1",
+            "port": 0,
+            "lease_seconds": 5,
+            **settings,
+        }
+        self._settings: dict[str, object] = values
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, **settings: object) -> None:
+        """Have other settings from the next start on."""
+        self._settings |= settings
+
+    def start(self) -> None:
+        """Start it and wait until it serves its metrics."""
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(self._command("run"), stdout=log, stderr=subprocess.STDOUT)
+        eventually(self._port, timeout=60)
+
+    def run_to_end(self, command: str) -> None:
+        """Run another command of the program, with the same rights and settings."""
+        subprocess.run(self._command(command), check=True, timeout=60)
+
+    def _command(self, command: str) -> list[str]:
+        settings = [f"KATO_OPERATOR_{name.upper()}={value}" for name, value in self._settings.items()]
+        return self._cluster.command(["env", f"KUBECONFIG={self._config}", *settings, *PROGRAM, command])
+
+    def _port(self) -> int | None:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        found = re.search(r'"port": (\d+)', self.log.read_text())
+        return int(found[1]) if found else None
+
+    def ask(self, path: str) -> httpx.Response:
+        """Return what it answers on its own port."""
+        with self._cluster.entered():
+            return httpx.get(f"http://127.0.0.1:{self._port()}{path}", timeout=10)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of a metric over the series that have `labels`; 0 when there is none."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        lines = [line for line in self.ask("/metrics").text.splitlines() if re.match(rf"{name}[{{ ]", line)]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
+
+    @property
+    def leads(self) -> bool:
+        """Whether it holds the Lease."""
+        return self.ask("/readyz").text == "leader"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def wait(self) -> int:
+        """Wait until it has ended, and return its exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout=30)
+
+    def stop(self) -> int:
+        """End it in order, or at once if it does not end."""
+        if self._process is None or self._process.poll() is not None:
+            return 0 if self._process is None else int(self._process.returncode)
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
