@@ -39,7 +39,7 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
 test: check ## every test
-	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(FAST_TESTS)) tests
+	$(PYTEST) -n 2 --dist loadgroup -m 'not long' $(addprefix --ignore=,$(FAST_TESTS)) tests
 
 test-long: $(VENV)/.dev ## the counts too high for `make test`
 	$(PYTEST) -m long tests

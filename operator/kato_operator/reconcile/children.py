@@ -18,6 +18,7 @@ from kato_operator.desired.compare import digest, drift, stamped, without_extras
 from kato_operator.desired.kinds import BY_NAME, CLAIM, DEPLOYMENT, PROCESSOR, Kind, Manifest
 from kato_operator.desired.names import FIELD_MANAGER, MANAGED_BY_LABEL, PROCESSOR_LABEL, claim_name
 from kato_operator.desired.subject import Subject
+from kato_operator.reconcile.ports import Refused
 from kato_operator.reconcile.world import World
 from kato_operator.status.observed import Problem
 from kato_spec.errors import Rejected
@@ -111,7 +112,7 @@ class Children:
                 self._world.cache.put(kind, live)
                 return
             log.info("child differs", kind=kind.name, name=wanted["metadata"]["name"], at=differences[:8])
-        stored = await self._world.cluster.apply(kind, wanted)
+        stored = await self._applied(kind, wanted, live)
         if any(drift(wanted, stored)):
             stored = await self._world.cluster.replace(kind, without_extras(wanted, stored))
         self._world.cache.put(kind, stored)
@@ -123,6 +124,15 @@ class Children:
             self._unyielding[_place(wanted)] = (digest(wanted), *left)
         else:
             self._unyielding.pop(_place(wanted), None)
+
+    async def _applied(self, kind: Kind, wanted: Manifest, live: Manifest | None) -> Manifest:
+        """Apply a child. Another hand's item beside ours, such as a second port of one name, may forbid it."""
+        try:
+            return await self._world.cluster.apply(kind, wanted)
+        except Refused:
+            if live is None:
+                raise
+            return live
 
     async def _remove(self, subject: Subject, kinds: Sequence[Kind]) -> None:
         """Delete children that are no longer wanted."""
