@@ -76,8 +76,9 @@ class Course:
         self._join(observation)
         due = 0 < self._parameters.max_pattern_length <= len(self.stm)
         rolling = due and self._parameters.stm_mode == "ROLLING"
-        # Of n events the last n - 1 stay.
-        learned = self.learn(self.stm[1:] if rolling else []) if due else ""
+        # Fewer than the limit stay, also of an STM that outgrew it before it was lowered.
+        keep = self.stm[len(self.stm) - self._parameters.max_pattern_length + 1 :] if rolling else []
+        learned = self.learn(keep) if due else ""
         at_rest = 0 < self._parameters.quiescence <= self._quiet
         return Observed(len(self.stm), self._time, observation.unique_id, learned, at_rest)
 
