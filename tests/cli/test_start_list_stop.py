@@ -142,6 +142,18 @@ def test_a_taken_port_is_passed_over_or_named(kato: Kato) -> None:
         assert f"no port of {taken}-{taken} is free" in closed.err
 
 
+def test_a_port_that_is_lost_between_choosing_and_listening_is_chosen_again(kato: Kato) -> None:
+    port = free_port()
+    starting = kato.begin("start", "--id", "a", "--port", str(port))
+    eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
+    with socket.create_server(("127.0.0.1", port)):
+        eventually(lambda: "kato-a cannot start: port" in kato.home.log("a").read_text(), timeout=60, interval=0.01)
+    # The other program is gone again: what counts is what the service said.
+    out, err = starting.communicate()
+    assert (starting.returncode, err) == (0, ""), out
+    assert kato.json("status", "a")["status"] == "running"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
