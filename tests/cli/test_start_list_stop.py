@@ -104,6 +104,9 @@ def test_stopping_twice_is_no_error_but_an_unknown_one_is(kato: Kato) -> None:
     assert unknown.err == "kato: no instance 'nobody' runs here; what runs: b\n"
     assert kato.json("list")["instances"]["b"]["status"] == "running"
     assert "name the instances to stop, or give --all" in kato("stop", code=2).err
+    for path in (".", "", "../data/a"):
+        assert kato("stop", path, code=1).err == f"kato: no instance {path!r} runs here; what runs: b\n"
+    assert "no instance '../data/a' runs here" in kato("logs", "../data/a", code=1).err
 
 
 def test_the_same_id_starts_once(kato: Kato) -> None:
