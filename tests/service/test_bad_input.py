@@ -114,6 +114,15 @@ def test_one_bad_observation_refuses_the_whole_sequence(api: httpx.Client, sessi
     assert api.get(f"/sessions/{session_id}/stm").json()["length"] == 0
 
 
+def test_a_sequence_of_too_many_observations(api: httpx.Client, session: Sessions) -> None:
+    session_id = session()
+    body = {"observations": [{"strings": ["a"]}] * 10_001}
+    error = refused(api.post(f"/sessions/{session_id}/observe-sequence", json=body), 422, "VALIDATION_ERROR")
+    assert (error["field"], error["value"]) == ("observations", "'10001 observations'")
+    assert "at most 10000 observations" in error["allowed"]
+    assert api.get(f"/sessions/{session_id}/stm").json()["length"] == 0
+
+
 def test_a_vector_of_another_dimension_tells_both(api: httpx.Client, session: Sessions) -> None:
     session_id = session()
     path = f"/sessions/{session_id}/observe"

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kato_service.engine import limits
 from kato_service.processor.model import Observation
+from kato_spec.errors import Rejected
 
+MAX_OBSERVATIONS = 10_000  # of one call: they are learned together, and other calls wait meanwhile
 MAX_TTL = 10 * 365 * 24 * 3600
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
@@ -95,7 +97,10 @@ class ObservingSequence(Body):
     clear_stm_between: Flag = False
 
     def accepted(self) -> list[Observation]:
-        """Return the observations within the engine's limits, as `Observing.accepted`."""
+        """Return the observations within the engine's limits, as `Observing.accepted`, at most `MAX_OBSERVATIONS`."""
+        if len(self.observations) > MAX_OBSERVATIONS:
+            found = f"{len(self.observations)} observations"
+            raise Rejected("observations", found, f"at most {MAX_OBSERVATIONS} observations in one call")
         return [body.accepted(f"observations[{index}].") for index, body in enumerate(self.observations)]
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import TypeAdapter
 
 from kato_service.engine.learning import build
+from kato_service.engine.limits import VectorDimension
 from kato_service.engine.model import Clearing, Events, Learning
 from kato_service.engine.naming import pattern_name
+from kato_service.engine.vectors import Vector
 from kato_service.processor.errors import EmptyMemory
 from kato_service.processor.model import Pending, Session
 from kato_service.processor.processor import Processor
@@ -102,6 +105,18 @@ async def finalize_training(processor: Processor, session_id: str) -> Trained:
     await knowledge.fold()
     patterns = knowledge.matcher.totals().total_unique_patterns
     return Trained(session.node, patterns, (time.perf_counter() - started) * 1000)
+
+
+def check_dimension(vectors: Iterable[Vector], *known: Mapping[str, Vector]) -> None:
+    """Check that `vectors` have the dimension of the first vector that is known, if any is.
+
+    Raises:
+        VectorDimension: with the dimension expected and the one found.
+    """
+    expected = next((len(vector) for held in known for vector in held.values()), None)
+    for vector in vectors:
+        if expected is not None and len(vector) != expected:
+            raise VectorDimension("vectors", expected, len(vector))
 
 
 def _learning_of(session: Session, parameters: Parameters, op_id: str) -> Learning | None:
