@@ -50,6 +50,7 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
 
     Raises:
         EmptyMemory: the STM is empty.
+        VectorDimension: the KB has learned vectors of another dimension since the STM's were observed.
         SessionNotFound, KeyReused, StoreUnavailable.
     """
 
@@ -59,6 +60,9 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
             return session, Learned("learned", cut_off.learned)
         if not session.stm:
             raise EmptyMemory
+        knowledge = await processor.library.read(session.node)
+        await knowledge.reach(session.seq)
+        check_dimension(session.observed_vectors.values(), knowledge.matcher.vectors())
         op_id = operation_id(session, retry, session.stm)
         learning = _learning_of(session, processor.parameters.resolve(session.config), op_id)
         after = _cleared(session)

@@ -86,7 +86,12 @@ class Course:
         return Observed(len(self.stm), self._time, observation.unique_id, learned, at_rest)
 
     def learn(self, keep: Sequence[Event] = ()) -> str:
-        """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little."""
+        """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little.
+
+        Raises:
+            VectorDimension: the KB has learned vectors of another dimension since the STM's were observed.
+        """
+        check_dimension(self._vectors.values(), self._learned_vectors.values, self._kb_vectors())
         events = tuple(self.stm)
         learning = build(
             operation_id(self._session, self._retry, events, len(self._learnings)),
