@@ -13,7 +13,6 @@ import typer
 
 from kato_spec.parameters import OLDER_NAMES, InvalidParameters, Parameters, allowed, default_of, parse_overrides
 
-PANEL = "Session parameters"
 _TYPES: Mapping[str, type] = {
     "number": float,
     "integer": int,
@@ -51,16 +50,17 @@ def _flag(name: str, schema: Mapping[str, Any]) -> inspect.Parameter:
     kind = _TYPES[branches[0].get("type", "string")]
     older = [_name(old) for old, current in OLDER_NAMES.items() if current == name]
     spelling = f"{_name(name)}/{_name('no_' + name)}" if kind is bool else _name(name)
-    option = typer.Option(spelling, *older, help=_help(name, schema), rich_help_panel=PANEL, show_default=False)
+    option = typer.Option(spelling, *older, help=_help(name, kind, schema["description"]), show_default=False)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
 
 
-def _help(name: str, schema: Mapping[str, Any]) -> str:
+def _help(name: str, kind: type, description: str) -> str:
+    values = "" if kind is bool else f" Allowed: {allowed(name).replace(' or null', '')}."
     default = default_of(name)
-    shown = "" if default is None else f" Default: {str(default).lower() if isinstance(default, bool) else default}."
-    return f"{schema['description']} Allowed: {allowed(name).replace(' or null', '')}.{shown}"
+    shown = "" if default is None else f" Default: {str(default).lower() if kind is bool else default}."
+    return description + values + shown
 
 
 def _name(name: str) -> str:

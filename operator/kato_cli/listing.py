@@ -13,9 +13,9 @@ from kato_cli.here import machine
 from kato_cli.options import Output, Reference
 from kato_cli.terminal import columns, dump, notice, say
 from kato_operator.local import asked as wishes
-from kato_operator.local.machine import Machine
+from kato_operator.local.machine import Machine, UnknownInstance
 from kato_operator.local.registry import Instance
-from kato_spec.errors import Rejected, Transient
+from kato_spec.errors import Transient
 from kato_spec.records import StateRecord
 
 _ANSWER_SECONDS = 2.0
@@ -42,7 +42,8 @@ def list_instances(
             say(instance_id)
         return
     with ThreadPoolExecutor(max_workers=8) as pool:
-        views = list(pool.map(lambda item: _view(here, *item), sorted(instances.items())))
+        states = pool.map(lambda key: _state(here, key, instances[key]), sorted(instances))
+    views = [_view(key, instances[key], state) for key, state in zip(sorted(instances), states, strict=True)]
     if output in ("json", "yaml"):
         dump({"instances": {view.pop("id"): view for view in views}}, output)
     elif not views:
@@ -52,13 +53,15 @@ def list_instances(
 
 
 def status(instance: Reference, output: Output = None) -> None:
-    """Show one instance: where it answers, what it holds and what was asked of it."""
+    """Show one instance: its address, memory and configuration."""
     here = machine()
     instance_id, entry = here.find(instance)
-    view = _view(here, instance_id, entry)
+    state = _state(here, instance_id, entry)
     asked = wishes.load(here.home, instance_id)
+    declared = {one.uid: one.session_id for one in state.declared} if state else {}
+    view = _view(instance_id, entry, state)
     view["parameters"] = asked.parameters.parameters if asked.parameters else {}
-    view["declared_sessions"] = sorted(asked.sessions)
+    view["declared_sessions"] = {name: declared.get(one.record.uid) for name, one in asked.sessions.items()}
     view["source"] = asked.source or "kato start"
     view["data"] = str(here.home.data(instance_id))
     view["log"] = str(here.home.log(instance_id))
@@ -78,16 +81,15 @@ def logs(
     here = machine()
     log = here.home.log(instance if here.home.known(instance) else here.find(instance)[0])
     if not log.exists():
-        raise Rejected("instance", instance, "one that has been started here before")
+        raise UnknownInstance(instance, f"{instance} has never been started here")
     read = _print_log(log, 0, tail)
     while follow:
         time.sleep(_FOLLOW_SECONDS)
         read = _print_log(log, read, None)
 
 
-def _view(here: Machine, instance_id: str, instance: Instance) -> dict[str, Any]:
-    """Return everything that is shown of one instance."""
-    state = _state(here, instance_id, instance)
+def _view(instance_id: str, instance: Instance, state: StateRecord | None) -> dict[str, Any]:
+    """Return everything that is shown of one instance; `state` is None when it does not answer."""
     standing = instance.status if state is None else "running"
     return {
         "id": instance_id,
@@ -114,7 +116,7 @@ def _table(views: list[dict[str, Any]], *, wide: bool) -> None:
     if wide:
         keys += ["url", "container", "internal_port"]
         head += ["URL", "CONTAINER", "INTERNAL"]
-    rows = [[_age(view[key]) if key == "age_seconds" else _shown(view[key]) for key in keys] for view in views]
+    rows = [[age(view[key]) if key == "age_seconds" else _shown(view[key]) for key in keys] for view in views]
     columns(head, rows)
 
 
@@ -126,7 +128,7 @@ def _shown(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _age(seconds: int) -> str:
+def age(seconds: int) -> str:
     """Write an age as kubectl does: the two largest units, the smaller one only while it matters."""
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if seconds < 120:

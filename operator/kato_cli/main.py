@@ -5,6 +5,7 @@ Entry points `kato`, `kubectl-kato` and `python -m kato_cli` (spec: cli.md, "Hab
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -15,7 +16,7 @@ from kato_cli import apply, demo, listing, serve, start, stop, talk
 from kato_cli.terminal import notice, say
 from kato_client import KatoClientError
 from kato_operator.local.files import InvalidFiles
-from kato_spec.errors import KatoError
+from kato_spec.errors import KatoError, shown
 
 KATO = "kato: memories that learn sequences of symbols and predict what comes next, run on this machine."
 KUBECTL = (
@@ -25,15 +26,15 @@ KUBECTL = (
 
 
 def examples(*commands: str) -> str:
-    """Return the end of a help text: commands to copy."""
-    return "Examples:\n\n" + "\n\n".join(f"  {command}" for command in commands)
+    """Return the end of a help text: commands to copy, one a line (which the first character asks for)."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def program(about: str) -> typer.Typer:
     """Return the program with all its commands."""
     app = typer.Typer(
         help=about,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog=examples("kato demo", "kato apply -f examples/quickstart.yaml", "kato list", "kato stop --all"),
@@ -74,7 +75,7 @@ def kubectl_main() -> None:
 def run(app: typer.Typer, name: str) -> int:
     """Run the program on this process's arguments; return 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     try:
-        result = app(prog_name=name, standalone_mode=False)
+        result = app(args=_words(), prog_name=name, standalone_mode=False)
     except InvalidFiles as error:
         for problem in error.problems:
             notice(str(problem))
@@ -83,10 +84,25 @@ def run(app: typer.Typer, name: str) -> int:
     except (KatoError, KatoClientError) as error:
         notice(str(error))
         return 1
+    except OSError as error:
+        notice(f"{error.filename or name}: {error.strerror}")
+        return 1
     except typer.TyperException as error:
-        notice(f"{' '.join(error.format_message().split())} (`{name} --help` shows how)")
+        context = getattr(error, "ctx", None)  # errors of usage know the command they are about
+        shows = context.command_path if context else name
+        notice(f"{' '.join(error.format_message().split())} (`{shows} --help` shows how)")
         return error.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _words() -> list[str]:
+    """Return this process's arguments; one that is no text could stand in no request, file or answer."""
+    for word in sys.argv[1:]:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise typer.BadParameter(f"{shown(os.fsencode(word))} is not allowed; allowed: text in UTF-8") from error
+    return sys.argv[1:]
 
 
 def _begin(

@@ -9,7 +9,10 @@ import typer
 Form = Literal["json", "yaml"]
 Output = Annotated[Form | None, typer.Option("--output", "-o", help="Print the answer for a program instead.")]
 Files = Annotated[
-    list[str], typer.Option("--file", "-f", help="A manifest, a directory of them, or - for standard input.")
+    list[str],
+    typer.Option(
+        "--file", "-f", metavar="FILE|DIR|-", help="A manifest, a directory of them, or - for standard input."
+    ),
 ]
 Reference = Annotated[str, typer.Argument(metavar="ID|NAME", help="An instance that runs: its ID or its name.")]
 Session = Annotated[

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ValidationError
 
+from kato_cli.terminal import notice
 from kato_spec.errors import shown
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -48,15 +49,19 @@ def serve(
         int | None, typer.Option(help="Seconds for requests in flight at the end. Default: 25.")
     ] = None,
 ) -> None:
-    """Run the service of one processor in the foreground, until SIGTERM or Ctrl-C.
+    """Run the service of one processor in the foreground.
 
-    Each option may also be given in the environment, such as KATO_PORT for --port; the option wins.
+    It ends at SIGTERM or Ctrl-C. Each option may also be given in the environment, such as KATO_PORT for --port; the
+    option wins.
     """
     given = {name: value for name, value in locals().items() if value is not None}
     # Only this command needs the service; its web framework must not slow down the others.
-    from kato_service.app import serve as run_service  # noqa: PLC0415 - see above
-    from kato_service.settings import Settings  # noqa: PLC0415 - see above
-
+    try:
+        from kato_service.app import serve as run_service  # noqa: PLC0415 - see above
+        from kato_service.settings import Settings  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        notice(f"the service needs {error.name}, which is not installed: pip install 'kato-operator[service]'")
+        raise typer.Exit(1) from error
     try:
         settings = Settings(**given)
     except ValidationError as error:

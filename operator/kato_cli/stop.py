@@ -13,7 +13,7 @@ from kato_operator.local.machine import Machine
 
 def stop(
     instances: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID|NAME]...", help="Instances to stop.", show_default=False)
+        list[str] | None, typer.Argument(metavar="ID|NAME", help="Instances to stop.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Stop every instance of this machine.")] = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, TypeVar
 
 import typer
@@ -18,17 +19,25 @@ Value = TypeVar("Value", str, float)
 def observe(
     instance: Reference,
     symbols: Annotated[
-        list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="The symbols of one event.", show_default=False)
+        list[str] | None, typer.Argument(metavar="SYMBOL", help="The symbols of one event.", show_default=False)
     ] = None,
     session: Session = None,
     each: Annotated[bool, typer.Option("--each", help="Every symbol is an event of its own, in this order.")] = False,
-    vector: Annotated[list[str] | None, typer.Option(help="A vector, its numbers separated by commas.")] = None,
-    emotive: Annotated[list[str] | None, typer.Option(help="An emotive and its value, such as joy=0.5.")] = None,
-    metadata: Annotated[list[str] | None, typer.Option(help="Metadata, such as source=book.")] = None,
+    vector: Annotated[
+        list[str] | None, typer.Option(metavar="N,N,...", help="A vector, its numbers separated by commas.")
+    ] = None,
+    emotive: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An emotive and its value, such as joy=0.5.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata, such as source=book.")
+    ] = None,
     output: Output = None,
 ) -> None:
     """Observe one event: it joins the short-term memory."""
     strings = symbols or []
+    if each and not strings:
+        raise typer.BadParameter("--each needs the symbols to observe, one event each")
     if each and (vector or emotive or metadata):
         raise typer.BadParameter("--each is for symbols alone: leave out --vector, --emotive and --metadata")
     vectors = [[_number("--vector", part) for part in one.split(",")] for one in vector or []]
@@ -55,7 +64,10 @@ def observe(
 
 
 def learn(instance: Reference, session: Session = None, output: Output = None) -> None:
-    """Learn the short-term memory as a pattern; it is durable when this returns."""
+    """Learn the short-term memory as a pattern.
+
+    The pattern is durable when this returns.
+    """
     _, kato = client(instance)
     with kato:
         answer = kato.learn(session)
@@ -69,7 +81,7 @@ def learn(instance: Reference, session: Session = None, output: Output = None) -
 
 
 def stm(instance: Reference, session: Session = None, output: Output = None) -> None:
-    """Show the short-term memory, an event a line, oldest first."""
+    """Show the short-term memory, an event a line."""
     instance_id, kato = client(instance)
     with kato:
         answer = kato.stm(session)
@@ -87,7 +99,7 @@ def predict(
     symbols: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SYMBOL]...",
+            metavar="SYMBOL",
             help="Ask about these events, one symbol each, instead of the short-term memory; needs --session.",
             show_default=False,
         ),
@@ -152,6 +164,9 @@ def _pairs(flag: str, given: list[str] | None) -> list[tuple[str, str]]:
 
 def _number(flag: str, text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError as error:
         raise typer.BadParameter(f"{flag}: {text!r} is not a number") from error
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"{flag}: {text!r} is not a finite number")
+    return number

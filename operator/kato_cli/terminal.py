@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 from rich.text import Text
 
+_WIDER_THAN_ANY_TABLE = 10_000
+
 
 def out() -> Console:
     """Return stdout as it is now."""
@@ -54,7 +56,7 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console = out()
-    console.width = max(console.width, console.measure(table).maximum)
+    console.width = _WIDER_THAN_ANY_TABLE
     with console.capture() as capture:
         console.print(table)
     say("\n".join(line.rstrip() for line in capture.get().splitlines()))

@@ -20,7 +20,7 @@ from kato_spec.manifests import validate
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-# These are what runs this test: inside itself it would not end.
+# `make test` runs `make check` and then this test: inside itself it would not end.
 RUNS_THIS_TEST = {"make test", "make check"}
 FENCED = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 

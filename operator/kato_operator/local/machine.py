@@ -13,8 +13,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from kato_operator.local import asked as wishes
 from kato_operator.local import processes
 from kato_operator.local.asked import Asked
@@ -22,12 +20,31 @@ from kato_operator.local.home import Home, write_whole
 from kato_operator.local.ports import INTERNAL_PORT, PortWish, choose
 from kato_operator.local.registry import Instance, Instances, Notice, Registry, now
 from kato_operator.local.sidedoor import SideDoor
-from kato_spec.errors import Rejected, Transient
+from kato_spec.errors import EXIT_PORT_TAKEN, Rejected, Transient
 from kato_spec.keys import child_name
+from kato_spec.records import StateRecord
 
 START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
+# Each claim of a port that is lost is another home's start that went well.
+_CLAIMS = 10
 DEFAULT_NAME = "KatoProcessor"
+
+
+class UnknownInstance(Rejected):
+    """Nothing of this name runs here, or several do; the message says what runs."""
+
+    def __init__(self, reference: str, message: str) -> None:
+        super().__init__("instance", reference, "one that runs")
+        self.args = (message,)
+
+
+class RunsAlready(Rejected):
+    """An instance of this ID runs already; the message says where."""
+
+    def __init__(self, instance_id: str, port: int) -> None:
+        super().__init__("id", instance_id, "an ID that does not run yet")
+        self.args = (f"{instance_id} runs already on port {port}: `kato stop {instance_id}` first, or take another ID",)
 
 
 class NotStarted(Transient):
@@ -66,7 +83,7 @@ class Machine:
         """Return ID and entry of the running instance that `reference` names: its ID, container or name.
 
         Raises:
-            Rejected: nothing of that name runs, or several do; the message lists them.
+            UnknownInstance: nothing of that name runs, or several do; the message lists them.
         """
         instances = self.running()
         if reference in instances:
@@ -75,8 +92,9 @@ class Machine:
         if len(named) == 1:
             return named[0], instances[named[0]]
         if named:
-            raise Rejected("instance", reference, f"one of the IDs of that name: {', '.join(sorted(named))}")
-        raise Rejected("instance", reference, f"one that runs: {', '.join(sorted(instances)) or 'none does now'}")
+            raise UnknownInstance(reference, f"several are named {reference!r}: use one of {', '.join(sorted(named))}")
+        runs = ", ".join(sorted(instances)) or "nothing"
+        raise UnknownInstance(reference, f"no instance {reference!r} runs here; what runs: {runs}")
 
     def side_door(self, instance_id: str, instance: Instance, *, seconds: float = 10.0) -> SideDoor:
         """Open the side door of a running instance."""
@@ -89,23 +107,21 @@ class Machine:
         When one fails, or the wait is interrupted, none of them is left running.
 
         Raises:
-            Rejected: an ID that runs already, a port that is taken.
+            RunsAlready, PortTaken: an ID that runs already, a port that is taken.
             NotStarted: a process that ended or does not answer.
         """
-        starting: list[_Starting] = []
+        starting: dict[str, _Starting] = {}
         try:
             for order in orders:
-                starting.append(self._claim(order))  # noqa: PERF401 - what is started must be known if the next fails
-            for one in starting:
-                self.wait(one.id, one.instance, one)
-                self.sync(one.id, one.instance)
-                self.registry.mark(one.id, one.instance.identity, "running")
+                starting[order.id] = self._claim(order)
+            for order in orders:
+                self._settle(order, starting)
         except BaseException:
-            identities = [one.instance.identity for one in starting]
+            identities = [one.instance.identity for one in starting.values()]
             processes.stop(identities)
             self.registry.read(ended=identities)
             raise
-        return {one.id: one.instance for one in starting}
+        return {one.id: one.instance for one in starting.values()}
 
     def stop(self, instance_ids: Iterable[str]) -> list[str]:
         """Stop these instances and return which ran; their memory is kept."""
@@ -138,20 +154,37 @@ class Machine:
                 if present.get(uid) != record.generation:
                     door.declare(record)
 
-    def wait(self, instance_id: str, instance: Instance, starting: _Starting | None = None) -> None:
-        """Wait until the instance is ready: its stores are open, its index is whole."""
+    def wait(self, instance_id: str, instance: Instance, starting: _Starting | None = None) -> StateRecord:
+        """Wait until the instance is ready, and return its state.
+
+        Its side door is asked: another program that has its port meanwhile does not know its token.
+        """
         deadline = time.monotonic() + START_SECONDS
-        token = wishes.load(self.home, instance_id).tokens.partition(",")[0]
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with httpx.Client(base_url=instance.url, headers=headers, timeout=2.0, trust_env=False) as http:
+        with self.side_door(instance_id, instance, seconds=2.0) as door:
             while time.monotonic() < deadline:
                 ended = starting.process.poll() is not None if starting else not processes.alive(instance.identity)
                 if ended:
                     raise NotStarted(f"{instance_id} did not start: {self._last_words(instance_id, starting)}")
-                if _answers(http, instance_id):
-                    return
-                time.sleep(_POLL_SECONDS)
+                try:
+                    return door.state()
+                except (Transient, Rejected):
+                    time.sleep(_POLL_SECONDS)  # not listening yet, still loading, or another program
         raise NotStarted(f"{instance_id} did not answer within {START_SECONDS:g} s: see {self.home.log(instance_id)}")
+
+    def _settle(self, order: Order, starting: dict[str, _Starting]) -> None:
+        """Wait for one started instance; claim again when its service says that another program took a port."""
+        for remaining in reversed(range(_CLAIMS)):
+            one = starting[order.id]
+            try:
+                self.wait(one.id, one.instance, one)
+                break
+            except NotStarted:
+                if one.process.poll() != EXIT_PORT_TAKEN or not remaining:
+                    raise
+            self.registry.read(ended=[one.instance.identity])
+            starting[order.id] = self._claim(order)
+        self.sync(one.id, one.instance)
+        self.registry.mark(one.id, one.instance.identity, "running")
 
     def _claim(self, order: Order) -> _Starting:
         """Choose the ports, keep what is asked, start the process and record it, all under the registry's lock."""
@@ -159,6 +192,8 @@ class Machine:
         try:
             with self.registry.changing() as instances:
                 _refuse_running(order.id, instances)
+                # A start that was killed between spawning and recording leaves a process that no entry names.
+                processes.stop(found.identity for found in processes.discover(self.home) if found.id == order.id)
                 port, internal_port = _ports(order.port, instances)
                 wishes.save(self.home, order.id, order.asked)
                 log = self.home.log(order.id)
@@ -214,18 +249,8 @@ class Machine:
 
 
 def _refuse_running(instance_id: str, instances: Instances) -> None:
-    """Raise `Rejected` when an instance of this ID runs already."""
     if instance_id in instances:
-        there = f"{instance_id} runs on port {instances[instance_id].api_port}; `kato stop {instance_id}` ends it"
-        raise Rejected("id", instance_id, f"an ID that does not run yet: {there}")
-
-
-def _answers(http: httpx.Client, instance_id: str) -> bool:
-    """Say whether the instance itself, and no other program on its port, is ready."""
-    try:
-        return http.get("/readyz").is_success and http.get("/ping").json().get("id") == instance_id
-    except (httpx.TransportError, ValueError):
-        return False
+        raise RunsAlready(instance_id, instances[instance_id].api_port)
 
 
 def _ports(wish: PortWish, instances: Instances) -> tuple[int, int]:

@@ -23,6 +23,10 @@ PORT_MAX = 65535
 class PortTaken(Rejected):
     """No port that was allowed is free; the message names who holds the wanted one and what to do."""
 
+    def __init__(self, message: str, port: int) -> None:
+        super().__init__("port", port, "a free port")
+        self.args = (message,)
+
 
 @dataclass(frozen=True, slots=True)
 class PortWish:
@@ -71,8 +75,10 @@ def choose(wish: PortWish, claimed: Mapping[int, str]) -> int:
             return port
     holder = claimed.get(wish.first) or holder_of(wish.first)
     if wish.exact:
-        raise PortTaken("port", wish.first, f"a free port; {holder} holds it: stop that, or leave out --exact-port")
-    raise PortTaken("port", f"{wish.first}-{wish.last}", f"a range with a free port; {holder} holds {wish.first}")
+        message = f"port {wish.first} is taken by {holder}: stop that, or leave out --exact-port"
+    else:
+        message = f"no port of {wish.first}-{wish.last} is free ({holder} has {wish.first}): name other ports"
+    raise PortTaken(message, wish.first)
 
 
 def is_free(port: int) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from kato_spec.keys import child_name
 
 STOP_WITHIN = 5.0
 _GRACE = 4.0
-# Start times come from ticks since boot and the wall clock; a clock step between two readings moves them a little.
+_POLL_SECONDS = 0.02
+# Start times come from ticks since boot and the wall clock, and are read a little differently each time; after a step
+# of the clock `found_at` tells.
 _SAME_START = 1.0
 MARK = "KATO_INSTANCE"
 
@@ -74,28 +77,39 @@ def stop(identities: Iterable[Identity]) -> None:
     """
     running = [process for identity in identities if (process := _same(identity))]
     _each(running, "terminate")
-    _, stubborn = psutil.wait_procs(running, timeout=_GRACE)
+    stubborn = _left(running, _GRACE)
     _each(stubborn, "kill")
-    psutil.wait_procs(stubborn, timeout=STOP_WITHIN - _GRACE)
+    _left(stubborn, STOP_WITHIN - _GRACE)
 
 
 def discover(home: Home) -> Iterator[Found]:
     """Yield the instances of this home that run now, whatever the registry says."""
     for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-            instance_id = environment.get(MARK, "")
-            if environment.get("KATO_DATA_DIR") != str(home.data(instance_id)) or not _serves(process, instance_id):
-                continue
-            yield Found(
-                id=instance_id,
-                name=environment["KATO_PROCESSOR_NAME"],
-                api_port=int(environment["KATO_PORT"]),
-                internal_port=int(environment["KATO_INTERNAL_PORT"]),
-                identity=Identity(process.pid, process.create_time()),
-            )
-        except (psutil.Error, KeyError, ValueError):
-            continue  # another user's process, one that has just ended, or one that kato did not start
+        if found := _found(home, process):
+            yield found
+
+
+def found_at(home: Home, pid: int) -> Found | None:
+    """Return the instance of this home that the process with this PID is, None when it is none."""
+    process = _running(pid)
+    return _found(home, process) if process else None
+
+
+def _found(home: Home, process: psutil.Process) -> Found | None:
+    try:
+        environment = process.environ()
+        instance_id = environment.get(MARK, "")
+        if environment.get("KATO_DATA_DIR") != str(home.data(instance_id)) or not _serves(process, instance_id):
+            return None
+        return Found(
+            id=instance_id,
+            name=environment["KATO_PROCESSOR_NAME"],
+            api_port=int(environment["KATO_PORT"]),
+            internal_port=int(environment["KATO_INTERNAL_PORT"]),
+            identity=Identity(process.pid, process.create_time()),
+        )
+    except (psutil.Error, KeyError, ValueError):
+        return None  # another user's process, one that has just ended, or one that kato did not start
 
 
 def _serves(process: psutil.Process, instance_id: str) -> bool:
@@ -115,6 +129,15 @@ def _running(pid: int) -> psutil.Process | None:
 def _same(identity: Identity) -> psutil.Process | None:
     process = _running(identity.pid)
     return process if process and abs(process.create_time() - identity.started) <= _SAME_START else None
+
+
+def _left(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended, and return those that have not; one that waits for its parent's notice has ended."""
+    deadline = time.monotonic() + seconds
+    while processes and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        processes = [process for process in processes if process.is_running() and _running(process.pid)]
+    return processes
 
 
 def _each(processes: Iterable[psutil.Process], signal: str) -> None:

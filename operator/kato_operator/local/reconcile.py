@@ -97,9 +97,7 @@ def observe(machine: Machine, kept: Mapping[str, Asked]) -> dict[str, FoundInsta
 def _observed(machine: Machine, instance_id: str, asked: Asked, instance: Instance | None) -> FoundInstance:
     if instance is None:
         return FoundInstance(asked)
-    machine.wait(instance_id, instance)
-    with machine.side_door(instance_id, instance) as door:
-        return FoundInstance(asked, running=True, state=door.state())
+    return FoundInstance(asked, running=True, state=machine.wait(instance_id, instance))
 
 
 def _perform(machine: Machine, changes: Mapping[str, Change], found: Mapping[str, FoundInstance]) -> None:

@@ -8,13 +8,23 @@ from __future__ import annotations
 from types import TracebackType
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from kato_operator.local.registry import Instance
 from kato_spec.errors import Rejected, Transient
 from kato_spec.records import DeclarationRecord, ParametersRecord, StateRecord
 
 _SECONDS = 10.0
+
+
+class Refused(Rejected):
+    """The instance will not have it; the message carries its own words."""
+
+    def __init__(self, instance_id: str, response: httpx.Response) -> None:
+        super().__init__(instance_id, response.status_code, "what its side door accepts")
+        self.args = (
+            f"{instance_id} refused {response.request.method} {response.request.url.path}: {_words(response)}",
+        )
 
 
 class SideDoor:
@@ -42,7 +52,11 @@ class SideDoor:
 
     def state(self) -> StateRecord:
         """Return what the instance says of itself."""
-        return StateRecord.model_validate_json(self._call("GET", "/internal/state").content)
+        content = self._call("GET", "/internal/state").content
+        try:
+            return StateRecord.model_validate_json(content)
+        except ValidationError as error:
+            raise Rejected(f"{self._id} /internal/state", content[:80], "a state record") from error
 
     def configure(self, record: ParametersRecord) -> None:
         """Make `record` the configuration; it is live when this returns."""
@@ -69,5 +83,14 @@ class SideDoor:
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise Transient(f"{self._id} is not ready: {response.text[:200]}")
         if response.is_error:
-            raise Rejected(f"{self._id} {method} {path}", response.status_code, response.text[:500])
+            raise Refused(self._id, response)
         return response
+
+
+def _words(response: httpx.Response) -> str:
+    """Return what the service says about an error, whatever shape it has."""
+    try:
+        content = response.json()
+    except ValueError:
+        content = response.text[:500]
+    return str(content.get("detail", content) if isinstance(content, dict) else content)

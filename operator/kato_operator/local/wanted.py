@@ -127,6 +127,9 @@ def _add_manifest(
     name = manifest.metadata.name
     twice = document.problem(("metadata", "name"), "")
     if isinstance(manifest, KatoSession):
+        before = None if old is None else old["spec"].get("userId", name)
+        if before not in (None, manifest.user_id()):
+            problems.append(document.refusal(("spec", "userId"), manifest.user_id(), f"{before!r}: it is immutable"))
         _add(found.sessions, name, _session(document, manifest), twice, problems)
     else:
         problems += [document.refusal(*refusal) for refusal in _impossible(manifest, secrets)]

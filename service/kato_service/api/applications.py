@@ -13,7 +13,8 @@ from kato_service.processor.processor import Processor
 def api(processor: Processor, *, tokens: tuple[str, ...] = (), max_body_bytes: int) -> ASGIApp:
     """Return the API of one processor; no `tokens`, no authentication."""
     app = FastAPI(title="KATO", version=probes.VERSION, description=__doc__, strict_content_type=False)
-    routers = (probes.router, sessions.router, streams.router, default.router, knowledge.router)
+    # The busiest come first: routes are tried in this order.
+    routers = (streams.router, probes.router, sessions.router, default.router, knowledge.router)
     return _guarded(app, processor, routers, Guard(tokens, max_body_bytes, processor.id))
 
 

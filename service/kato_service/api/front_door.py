@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hmac import compare_digest
+from itertools import count
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -41,6 +42,8 @@ class FrontDoor:
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app, self._guard = app, guard
         self._tokens = tuple(token.encode() for token in guard.tokens)
+        self._process = secrets.token_hex(6)
+        self._requests = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -49,7 +52,7 @@ class FrontDoor:
             return
         started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        facts = context.RequestFacts(_request_id(headers.get(b"x-request-id", b"")))
+        facts = context.RequestFacts(self._request_id(headers.get(b"x-request-id")))
         context.begin(facts)
         status = 500
         path = scope["path"]
@@ -89,6 +92,11 @@ class FrontDoor:
             return errors.too_large(self._guard.max_body_bytes)
         return None
 
+    def _request_id(self, given: bytes | None) -> str:
+        if given and REQUEST_ID.fullmatch(given):
+            return given.decode()
+        return f"{self._process}-{next(self._requests):x}"
+
     def _limited(self, receive: Receive) -> Receive:
         """Return `receive` for a body whose length nobody has announced."""
         received = 0
@@ -102,10 +110,6 @@ class FrontDoor:
             return message
 
         return limited
-
-
-def _request_id(given: bytes) -> str:
-    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _unprefixed(scope: Scope, processor_id: str) -> bool:

@@ -1,7 +1,4 @@
-"""What routes need besides their bodies: the processor, the retry key, the node of a knowledge base, cursors.
-
-Called by the routes as FastAPI dependencies.
-"""
+"""What routes need besides their bodies: the processor, the retry key, the node of a knowledge base, cursors."""
 
 from __future__ import annotations
 
@@ -18,37 +15,55 @@ from kato_service.processor.processor import DEFAULT_NODE, Processor
 from kato_service.processor.sessions import Retry
 from kato_spec.errors import Rejected
 
+MAX_KEY = 255
+KEYED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+            "description": "A retry with the same key within 24 hours gets the first answer and counts once.",
+        }
+    ]
+}
 
-async def _processor(request: Request) -> Processor:
+
+def serving(request: Request) -> Processor:
+    """Return the processor that serves, a plain call because the busiest routes make it.
+
+    Raises:
+        StillLoading: its memory is not whole yet.
+    """
     processor: Processor = request.app.state.processor
-    processor.check_ready()
+    processor.check_loaded()
     return processor
 
 
-async def _retry(
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(min_length=1, max_length=255, description="A retry with the same key within 24 h counts once."),
-    ] = None,
-) -> Retry | None:
-    if idempotency_key is None:
+async def retrying(request: Request, operation: str) -> Retry | None:
+    """Return what makes the request a repeatable one, None when it has no key; `KEYED` documents the header.
+
+    `operation` names what is asked; the path does not, as the default session is reached by several.
+
+    Raises:
+        Rejected: the key is empty or too long.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
         return None
-    asked = hashlib.sha256(request.url.path.encode() + b"\0" + await request.body())
-    return Retry(idempotency_key, asked.hexdigest())
-
-
-Serving = Annotated[Processor, Depends(_processor)]
-Retrying = Annotated[Retry | None, Depends(_retry)]
+    if not 1 <= len(key) <= MAX_KEY:
+        raise Rejected("Idempotency-Key", key, f"1 to {MAX_KEY} characters")
+    asked = hashlib.sha256(operation.encode() + b"\0" + await request.body())
+    return Retry(key, asked.hexdigest())
 
 
 async def _knowledge(
-    processor: Serving,
+    request: Request,
     node_id: Annotated[str | None, Query(min_length=1, description="Whose knowledge base.")] = None,
     user_id: Annotated[str | None, Query(min_length=1, description="An older name of node_id.")] = None,
     x_node_id: Annotated[str | None, Header(min_length=1, description="The same, where the query has none.")] = None,
 ) -> Knowledge:
-    return await processor.library.read(node_id or user_id or x_node_id or DEFAULT_NODE)
+    return await serving(request).library.read(node_id or user_id or x_node_id or DEFAULT_NODE)
 
 
 Asked = Annotated[Knowledge, Depends(_knowledge)]

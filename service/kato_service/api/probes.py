@@ -60,7 +60,7 @@ async def health(request: Request) -> Json:
     return Json(
         {
             "status": "degraded" if issues else "healthy",
-            "processor_status": "ready" if processor.ready else "not ready",
+            "processor_status": "loading" if not processor.loaded else "stopping" if processor.draining else "ready",
             "service_name": f"kato-{processor.id}",
             "uptime_seconds": _uptime(processor),
             "issues": issues,
@@ -90,15 +90,18 @@ async def readyz(request: Request) -> Json:
 async def startupz(request: Request) -> Json:
     """For probes: the memory is loaded; else 503 with how far it is."""
     processor = _serving(request)
-    body = {"status": "started" if processor.ready else "loading", "patterns_loaded": processor.library.loaded_patterns}
-    return Json(body, 200 if processor.ready else 503)
+    body = {
+        "status": "started" if processor.loaded else "loading",
+        "patterns_loaded": processor.library.loaded_patterns,
+    }
+    return Json(body, 200 if processor.loaded else 503)
 
 
 @router.get("/status", responses=documented())
 async def status(request: Request) -> Json:
     """Say what the processor holds."""
     processor = _serving(request)
-    processor.check_ready()
+    processor.check_loaded()
     record = processor.parameters.record
     held: dict[str, Any] = {
         "name": processor.name,

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from kato_service.api import shown, wire
 from kato_service.api.context import about
 from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute, spliced
-from kato_service.api.parts import Retrying, Serving
+from kato_service.api.parts import KEYED, retrying, serving
 from kato_service.engine import limits
 from kato_service.processor import learn as learning
 from kato_service.processor import observe as observing
@@ -28,10 +28,11 @@ RecallThreshold = Annotated[float | None, Query(description="Overrides the sessi
 RankSortAlgo = Annotated[str | None, Query(description="Overrides the session's.")]
 
 
-@router.post("/sessions/{session_id}/observe", responses=documented(400, 404))
-async def observe(session_id: str, body: wire.Observing, processor: Serving, retry: Retrying) -> Json:
+@router.post("/sessions/{session_id}/observe", responses=documented(400, 404), openapi_extra=KEYED)
+async def observe(session_id: str, body: wire.Observing, request: Request) -> Json:
     """Observe symbols, vectors, emotives and metadata together."""
-    done = await observing.observe(processor, session_id, body.accepted(), retry)
+    processor = serving(request)
+    done = await observing.observe(processor, session_id, body.accepted(), await retrying(request, "observe"))
     observed = done.result
     return Json(
         {
@@ -46,10 +47,12 @@ async def observe(session_id: str, body: wire.Observing, processor: Serving, ret
     )
 
 
-@router.post("/sessions/{session_id}/observe-sequence", responses=documented(400, 404))
-async def observe_sequence(session_id: str, body: wire.ObservingSequence, processor: Serving, retry: Retrying) -> Json:
+@router.post("/sessions/{session_id}/observe-sequence", responses=documented(400, 404), openapi_extra=KEYED)
+async def observe_sequence(session_id: str, body: wire.ObservingSequence, request: Request) -> Json:
     """Observe several times, all or nothing, and learn after each, at the end, or not at all."""
+    processor = serving(request)
     plan = observing.Plan(body.learn_after_each, body.learn_at_end, body.clear_stm_between)
+    retry = await retrying(request, "observe-sequence")
     done = await observing.observe_sequence(processor, session_id, body.accepted(), plan, retry)
     observed = done.result
     results = [
@@ -79,16 +82,18 @@ async def observe_sequence(session_id: str, body: wire.ObservingSequence, proces
 
 
 @router.get("/sessions/{session_id}/stm", responses=documented(404))
-async def stm(session_id: str, processor: Serving) -> Json:
+async def stm(session_id: str, request: Request) -> Json:
     """Show the session's short-term memory, oldest event first."""
+    processor = serving(request)
     session = await processor.sessions.open(session_id)
     return Json({"stm": session.stm, **_who(processor, session), "length": len(session.stm)})
 
 
-@router.post("/sessions/{session_id}/learn", responses=documented(400, 404))
-async def learn(session_id: str, processor: Serving, retry: Retrying) -> Json:
+@router.post("/sessions/{session_id}/learn", responses=documented(400, 404), openapi_extra=KEYED)
+async def learn(session_id: str, request: Request) -> Json:
     """Learn the short-term memory as a pattern; the pattern is durable when this answers."""
-    done = await learning.learn(processor, session_id, retry)
+    processor = serving(request)
+    done = await learning.learn(processor, session_id, await retrying(request, "learn"))
     learned = done.result
     messages = {
         "learned": "Learned the short-term memory and cleared it",
@@ -105,22 +110,25 @@ async def learn(session_id: str, processor: Serving, retry: Retrying) -> Json:
 
 
 @router.post("/sessions/{session_id}/clear-stm", responses=documented(404))
-async def clear_stm(session_id: str, processor: Serving) -> Json:
+async def clear_stm(session_id: str, request: Request) -> Json:
     """Empty the short-term memory."""
+    processor = serving(request)
     session = await learning.clear_stm(processor, session_id)
     return Json({"status": "cleared", **_who(processor, session), "scope": "stm"})
 
 
 @router.post("/sessions/{session_id}/clear-all", responses=documented(404))
-async def clear_all(session_id: str, processor: Serving) -> Json:
+async def clear_all(session_id: str, request: Request) -> Json:
     """Empty the short-term memory and forget everything that the session's node has learned, for all its sessions."""
+    processor = serving(request)
     session = await learning.clear_all(processor, session_id)
     return Json({"status": "cleared", **_who(processor, session), "scope": "node"})
 
 
 @router.post("/sessions/{session_id}/finalize-training", responses=documented(404))
-async def finalize_training(session_id: str, processor: Serving) -> Json:
+async def finalize_training(session_id: str, request: Request) -> Json:
     """Answer when everything learned so far is durable, indexed and folded; no score changes by it."""
+    processor = serving(request)
     trained = await learning.finalize_training(processor, session_id)
     about(session_id, trained.node)
     return Json(
@@ -137,12 +145,13 @@ async def finalize_training(session_id: str, processor: Serving) -> Json:
 @router.get("/sessions/{session_id}/predictions", responses=documented(400, 404))
 async def predictions(
     session_id: str,
-    processor: Serving,
+    request: Request,
     max_predictions: MaxPredictions = None,
     recall_threshold: RecallThreshold = None,
     rank_sort_algo: RankSortAlgo = None,
 ) -> Json:
     """Predict from the session's short-term memory."""
+    processor = serving(request)
     asked = wire.Predicting(
         max_predictions=max_predictions, recall_threshold=recall_threshold, rank_sort_algo=rank_sort_algo
     )
@@ -150,23 +159,26 @@ async def predictions(
 
 
 @router.post("/sessions/{session_id}/predictions", responses=documented(400, 404))
-async def predictions_of(session_id: str, processor: Serving, body: wire.Predicting | None = None) -> Json:
+async def predictions_of(session_id: str, request: Request, body: wire.Predicting | None = None) -> Json:
     """Predict from a short-term memory given here, as if the session had observed it; the session stays as it is."""
+    processor = serving(request)
     asked = body or wire.Predicting()
     given = None if asked.stm is None else limits.events("stm", asked.stm)
     return _predicted(processor, await predicting.predict(processor, session_id, asked.overrides(), given))
 
 
 @router.get("/sessions/{session_id}/percept-data", responses=documented(404))
-async def percept_data(session_id: str, processor: Serving) -> Json:
+async def percept_data(session_id: str, request: Request) -> Json:
     """Show what the last accepted observation held."""
+    processor = serving(request)
     session = await processor.sessions.open(session_id)
     return Json({"percept_data": shown.percept(session), **_who(processor, session)})
 
 
 @router.get("/sessions/{session_id}/cognition-data", responses=documented(404))
-async def cognition_data(session_id: str, processor: Serving) -> Json:
+async def cognition_data(session_id: str, request: Request) -> Json:
     """Show what the session has in mind: its short-term memory, what it has accumulated, and what it last expected."""
+    processor = serving(request)
     session = await processor.sessions.open(session_id)
     last = await predicting.last_predictions(processor, session)
     data = {

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from kato_service.engine.model import Matcher
 from kato_service.processor.knowledge import Knowledge
 from kato_service.processor.ports import Clock, MemoryStore
+
+KEPT_EMPTY = 1024
 
 
 class Library:
@@ -23,6 +26,7 @@ class Library:
         self._store, self._clock, self._make = store, clock, make
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="matching")
         self._bases: dict[str, Knowledge] = {}
+        self._empty: OrderedDict[str, Knowledge] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Knowledge]] = {}
 
     async def load(self) -> None:
@@ -33,12 +37,23 @@ class Library:
     async def open(self, node: str) -> Knowledge:
         """Return the KB of `node`, which need not exist yet, to learn."""
         found = self._bases.get(node)
-        return found or self._bases.setdefault(node, await self._load(node))
+        if found is None:
+            found = self._bases.setdefault(node, await self._look_up(node))
+            self._empty.pop(node, None)
+        return found
 
     async def read(self, node: str) -> Knowledge:
-        """Return the KB of `node` to ask it; one that holds nothing is not kept, so that asking costs no memory."""
-        found = self._bases.get(node) or await self._load(node)
-        return self._bases.setdefault(node, found) if found.seq else found
+        """Return the KB of `node` to ask it. Of those that hold nothing a few are kept: asking costs no memory."""
+        found = self._bases.get(node)
+        if found is not None:
+            return found
+        found = await self._look_up(node)
+        if found.seq:
+            return self._bases.setdefault(node, found)
+        self._empty[node] = found
+        if len(self._empty) > KEPT_EMPTY:
+            self._empty.popitem(last=False)
+        return found
 
     def bases(self) -> Mapping[str, Knowledge]:
         """Return the KBs in memory, by node."""
@@ -55,7 +70,9 @@ class Library:
             await base.fold()
         self._threads.shutdown()
 
-    async def _load(self, node: str) -> Knowledge:
+    async def _look_up(self, node: str) -> Knowledge:
+        if found := self._empty.get(node):
+            return found
         if node not in self._loading:
             self._loading[node] = asyncio.create_task(self._read(node))
             self._loading[node].add_done_callback(lambda _: self._loading.pop(node))

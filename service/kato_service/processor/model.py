@@ -53,9 +53,9 @@ class Pending:
 class Session:
     """One session. Times are seconds since the epoch.
 
-    `version` is random and new with every change: it names one state of the session for ever, also after a store
-    has lost its last writes. `observed_*` accumulate until the next learn. `quiet` counts the observations in a row
-    without a symbol, `seq` is the newest log entry that the session has seen. `declared_keys` are the keys of
+    `version` is new with every change and never used again: it names one state of the session for ever, also after a
+    store has lost its last writes. `observed_*` accumulate until the next learn. `quiet` counts the observations in a
+    row without a symbol, `seq` is the newest log entry that the session has seen. `declared_keys` are the keys of
     `config` that its declaration owns.
     """
 

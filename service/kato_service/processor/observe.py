@@ -5,23 +5,25 @@ Spec: engine.md, sections 2 and 6; service.md, the endpoints observe and observe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
-from kato_service.engine.learning import united_metadata
-from kato_service.engine.limits import VectorDimension
+from kato_service.engine.learning import build, united_metadata
 from kato_service.engine.model import Event, Learning
 from kato_service.engine.naming import event_of
-from kato_service.engine.vectors import combined, symbols_of, vector_symbol
+from kato_service.engine.vectors import LearnedVectors, Vector, combined, symbols_of, vector_symbol
 from kato_service.processor.knowledge import Knowledge
-from kato_service.processor.learn import cleared, learning_of, operation_id
+from kato_service.processor.learn import check_dimension, operation_id
 from kato_service.processor.model import Observation, Pending, Percept, Session
 from kato_service.processor.predict import keep_up
 from kato_service.processor.processor import Processor
 from kato_service.processor.sessions import Done, Retry
 from kato_spec.parameters import Parameters
+
+BREATH = 16  # observations of a sequence between two looks at what else waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,75 +61,105 @@ class Plan:
     clear_stm_between: bool = False
 
 
-@dataclass(slots=True)
 class Course:
-    """One request's way over a session: the session so far and what it has learned on the way."""
+    """One request's way over a session: what the session holds so far and what it has learned on the way."""
 
-    session: Session
-    parameters: Parameters
-    knowledge: Knowledge
-    retry: Retry | None
-    learnings: list[Learning] = field(default_factory=list)
+    def __init__(self, session: Session, parameters: Parameters, knowledge: Knowledge, retry: Retry | None) -> None:
+        self.stm = list(session.stm)
+        self._session, self._parameters, self._knowledge, self._retry = session, parameters, knowledge, retry
+        self._emotives = list(session.observed_emotives)
+        self._metadata = [session.observed_metadata]
+        self._vectors = dict(session.observed_vectors)
+        self._time, self._quiet, self._percept = session.time, session.quiet, session.percept
+        self._learnings: list[Learning] = []
+        self._learned_vectors = LearnedVectors()
 
     def observe(self, observation: Observation) -> Observed:
         """Let one observation join, and auto-learn if that makes it due."""
-        session = self._joined(observation)
-        self.session = session
-        due = 0 < self.parameters.max_pattern_length <= len(session.stm)
-        rolling = due and self.parameters.stm_mode == "ROLLING"
-        # Of n events the last n - 1 stay; of one, none.
-        learned = self.learn(session.stm[1:] if rolling else ()) if due else ""
-        at_rest = 0 < self.parameters.quiescence <= session.quiet
-        return Observed(len(self.session.stm), session.time, observation.unique_id, learned, at_rest)
+        self._join(observation)
+        due = 0 < self._parameters.max_pattern_length <= len(self.stm)
+        rolling = due and self._parameters.stm_mode == "ROLLING"
+        # Fewer than the limit stay, also of an STM that outgrew it before it was lowered.
+        keep = self.stm[len(self.stm) - self._parameters.max_pattern_length + 1 :] if rolling else []
+        learned = self.learn(keep) if due else ""
+        at_rest = 0 < self._parameters.quiescence <= self._quiet
+        return Observed(len(self.stm), self._time, observation.unique_id, learned, at_rest)
 
-    def learn(self, keep: tuple[Event, ...] = ()) -> str:
-        """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little."""
-        op_id = operation_id(self.session, self.retry, len(self.learnings))
-        learning = learning_of(self.session, self.parameters, op_id)
-        self.session = cleared(self.session, keep)
+    def learn(self, keep: Sequence[Event] = ()) -> str:
+        """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little.
+
+        Raises:
+            VectorDimension: the KB has learned vectors of another dimension since the STM's were observed.
+        """
+        check_dimension(self._vectors.values(), self._learned_vectors.values, self._kb_vectors())
+        events = tuple(self.stm)
+        learning = build(
+            operation_id(self._session, self._retry, events, len(self._learnings)),
+            events,
+            emotives=self._emotives,
+            metadata=self._metadata,
+            vectors=self._vectors,
+            persistence=self._parameters.persistence,
+        )
+        self.clear(keep)
         if learning is None:
             return ""
-        self.learnings.append(learning)
+        self._learnings.append(learning)
+        self._learned_vectors.learn(learning.vectors)
         return learning.name
+
+    def clear(self, keep: Sequence[Event] = ()) -> None:
+        """Empty the accumulators, and the STM but for `keep`."""
+        self.stm = list(keep)
+        self._emotives, self._metadata, self._vectors = [], [], {}
 
     def outcome(self, owner: str) -> Session:
         """Return the session after all of it, with what is to go to the log."""
-        if not self.learnings:
-            return self.session
-        return replace(self.session, pending=Pending(owner, tuple(self.learnings)))
-
-    def _joined(self, observation: Observation) -> Session:
-        session = self.session
-        vectors, symbols = self._vectors(observation)
-        event = event_of(observation.strings, symbols, self.parameters.sort_symbols)
-        emotives, metadata = observation.emotives, observation.metadata
-        time = session.time + 1
         return replace(
-            session,
-            stm=(*session.stm, event) if event else session.stm,
-            observed_emotives=(*session.observed_emotives, emotives) if emotives else session.observed_emotives,
-            observed_metadata=united_metadata((session.observed_metadata, metadata))
-            if metadata
-            else session.observed_metadata,
-            observed_vectors=vectors,
-            time=time,
-            quiet=0 if event else session.quiet + 1,
-            percept=Percept(observation, time),
+            self._session,
+            stm=tuple(self.stm),
+            observed_emotives=tuple(self._emotives),
+            observed_metadata=united_metadata(self._metadata),
+            observed_vectors=self._vectors,
+            time=self._time,
+            quiet=self._quiet,
+            percept=self._percept,
+            pending=Pending(owner, tuple(self._learnings)) if self._learnings else None,
         )
 
-    def _vectors(self, observation: Observation) -> tuple[dict[str, tuple[float, ...]], tuple[str, ...]]:
-        """Return the session's vectors with the observation's sum among them, and the symbols that its event gets."""
-        vectors = dict(self.session.observed_vectors)
+    def _join(self, observation: Observation) -> None:
+        event = event_of(observation.strings, self._vector_symbols(observation), self._parameters.sort_symbols)
+        if event:
+            self.stm.append(event)
+        if observation.emotives:
+            self._emotives.append(observation.emotives)
+        if observation.metadata:
+            self._metadata.append(observation.metadata)
+        self._time += 1
+        self._quiet = 0 if event else self._quiet + 1
+        self._percept = Percept(observation, self._time)
+
+    def _vector_symbols(self, observation: Observation) -> tuple[str, ...]:
+        """Keep the sum of the observation's vectors until the next learn; return the symbols that its event gets."""
         if not observation.vectors:
-            return vectors, ()
-        matcher = self.knowledge.matcher
-        known = next(iter(vectors.values()), None) or next(iter(matcher.vectors().values()), None)
-        found = len(observation.vectors[0])
-        if known is not None and len(known) != found:
-            raise VectorDimension("vectors", len(known), found)
+            return ()
+        check_dimension(observation.vectors[:1], self._vectors, self._learned_vectors.values, self._kb_vectors())
         vector = combined(observation.vectors)
-        vectors.setdefault(vector_symbol(vector), vector)
-        return vectors, symbols_of(vector, matcher.nearest)
+        self._vectors.setdefault(vector_symbol(vector), vector)
+        return symbols_of(vector, self._nearest)
+
+    def _nearest(self, vector: Vector, count: int) -> tuple[str, ...]:
+        """Return the nearest learned vectors, those learned on this way too, as if each call had been its own."""
+        nearest, learned = self._knowledge.matcher.nearest(vector, count), self._learned_vectors
+        if not learned.values:
+            return nearest
+        known, both = self._kb_vectors(), LearnedVectors()
+        both.learn({symbol: known[symbol] for symbol in nearest})
+        both.learn({symbol: learned.values[symbol] for symbol in learned.nearest(vector, count)})
+        return both.nearest(vector, count)
+
+    def _kb_vectors(self) -> Mapping[str, Vector]:
+        return self._knowledge.matcher.vectors()
 
 
 async def observe(
@@ -164,7 +196,7 @@ async def observe_sequence(
 
     async def step(session: Session) -> tuple[Session, SequenceObserved]:
         course = await _course(processor, session, retry)
-        observed = _run(course, observations, plan)
+        observed = await _run(course, observations, plan)
         return course.outcome(processor.sessions.owner), observed
 
     done = await processor.sessions.act(session_id, step, SEQUENCE_OBSERVED, retry=retry)
@@ -172,20 +204,22 @@ async def observe_sequence(
     return done
 
 
-def _run(course: Course, observations: Sequence[Observation], plan: Plan) -> SequenceObserved:
-    initial = len(course.session.stm)
+async def _run(course: Course, observations: Sequence[Observation], plan: Plan) -> SequenceObserved:
+    initial = len(course.stm)
     results: list[Observed] = []
     learned: list[str] = []
     for index, observation in enumerate(observations):
+        if index % BREATH == 0:
+            await asyncio.sleep(0)  # other requests are answered in between
         if index and plan.clear_stm_between:
-            course.session = cleared(course.session)
+            course.clear()
         observed = course.observe(observation)
-        if plan.learn_after_each and course.session.stm:
+        if plan.learn_after_each and course.stm:
             observed = replace(observed, auto_learned=course.learn() or observed.auto_learned)
-        results.append(replace(observed, stm_length=len(course.session.stm)))
+        results.append(replace(observed, stm_length=len(course.stm)))
         learned += [observed.auto_learned] if observed.auto_learned else []
-    final = course.learn() if plan.learn_at_end and course.session.stm else ""
-    return SequenceObserved(tuple(results), initial, len(course.session.stm), tuple(learned), final)
+    final = course.learn() if plan.learn_at_end and course.stm else ""
+    return SequenceObserved(tuple(results), initial, len(course.stm), tuple(learned), final)
 
 
 async def _course(processor: Processor, session: Session, retry: Retry | None) -> Course:

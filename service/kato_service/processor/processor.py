@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Processor:
-    """One KATO processor. `ready` is true from when its memory is whole until it is to stop."""
+    """One KATO processor. `loaded`: its memory is whole. `draining`: it is about to stop and wants no new work."""
 
     def __init__(
         self,
@@ -41,7 +41,8 @@ class Processor:
         make_matcher: Callable[[], Matcher],
     ) -> None:
         self.id = processor_id
-        self.ready = False
+        self.loaded = False
+        self.draining = False
         self.started_at = clock.now()
         self.clock = clock
         self.matcher_kind = make_matcher().kind
@@ -73,13 +74,11 @@ class Processor:
         await self.library.load()
         await self.sessions.recover()
         await self.sweep()
-        await self.declarations.renew_all()
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
-        self.ready = True
+        self.loaded = True
 
     async def stop(self) -> None:
         """Fold the memory and close the stores; requests have ended by now."""
-        self.ready = False
         if self._sweeper:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -88,14 +87,15 @@ class Processor:
         await self._memory.close()
         await self._store.close()
 
-    def check_ready(self) -> None:
+    def check_loaded(self) -> None:
         """Raise `StillLoading` while the memory is not whole."""
-        if not self.ready:
+        if not self.loaded:
             raise StillLoading
 
     async def issues(self) -> list[str]:
         """Say what keeps the processor from serving; nothing when it serves."""
-        found = [] if self.ready else ["the memory is not loaded yet, or the process is about to stop"]
+        found = [] if self.loaded else ["the memory is not loaded yet"]
+        found += ["the process is about to stop"] if self.draining else []
         for store in (self._memory, self._store):
             try:
                 await store.ping()
@@ -107,8 +107,7 @@ class Processor:
         """Let expired sessions go; declared ones that are to be renewed come again."""
         for session in await self.sessions.expire():
             self.kept.forget(session.id)
-            if session.declaration:
-                await self.declarations.renew(session.declaration)
+        await self.declarations.renew_all()
 
     async def delete(self, session_id: str) -> None:
         """Remove a session; a declared one that is to be renewed comes again under a new id.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from itertools import count
 
 ID_BYTES = 18  # 144 random bits; service.md asks for at least 128
-VERSION_BYTES = 9
+PROCESS_BYTES = 12
 
 
 class SystemClock:
@@ -22,11 +23,13 @@ class RandomIds:
 
     def __init__(self, processor_id: str) -> None:
         self._prefix = processor_id
+        self._process = secrets.token_urlsafe(PROCESS_BYTES)
+        self._versions = count(1)
 
     def session(self) -> str:
         """Return `<processor_id>.<144 random bits, URL-safe>`, so that a gateway can route it."""
         return f"{self._prefix}.{secrets.token_urlsafe(ID_BYTES)}"
 
     def version(self) -> str:
-        """Return 72 random bits, URL-safe."""
-        return secrets.token_urlsafe(VERSION_BYTES)
+        """Return a number that this process has not used, behind 96 random bits that no other process has."""
+        return f"{self._process}.{next(self._versions)}"

@@ -32,17 +32,17 @@ def test_a_claimed_port_is_passed_over_though_nobody_listens_yet(taken: int) -> 
 
 
 def test_an_exact_port_that_is_taken_names_the_program_that_has_it(taken: int) -> None:
-    with pytest.raises(PortTaken, match=rf"port: {taken} .*PID \d+\) holds it: stop that, or leave out --exact-port"):
+    with pytest.raises(PortTaken, match=rf"port {taken} is taken by .*PID \d+\): stop that, or leave out --exact-port"):
         choose(PortWish(taken, exact=True), {})
 
 
 def test_an_exact_port_that_is_claimed_names_the_instance() -> None:
-    with pytest.raises(PortTaken, match="processor-1 holds it"):
+    with pytest.raises(PortTaken, match="taken by processor-1"):
         choose(PortWish(8123, exact=True), {8123: "processor-1"})
 
 
 def test_a_range_is_kept_to(taken: int) -> None:
-    with pytest.raises(PortTaken, match=rf"{taken}-{taken}.*range with a free port"):
+    with pytest.raises(PortTaken, match=rf"no port of {taken}-{taken} is free"):
         choose(PortWish.of(None, port_range=f"{taken}-{taken}"), {})
 
 

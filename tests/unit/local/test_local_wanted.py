@@ -159,3 +159,11 @@ def test_problems_of_the_older_instance_file(tmp_path: Path) -> None:
 
 def _session_document() -> dict[str, object]:
     return {"apiVersion": "kato.dev/v1alpha1", "kind": "KatoSession", "metadata": {"name": "s"}}
+
+
+def test_the_user_of_a_session_stays_though_it_was_not_written_before(tmp_path: Path) -> None:
+    known = Known(sessions={"s": {**_session_document(), "spec": {"processorRef": {"name": "p"}}}})
+    assert problems(tmp_path, session("s", "{processorRef: {name: p}, userId: you}"), known=known) == [
+        "f.yaml:5: spec.userId: 'you' is not allowed; allowed: 's': it is immutable"
+    ]
+    assert of(tmp_path, session("s", "{processorRef: {name: p}, userId: s}"), known=known).sessions
