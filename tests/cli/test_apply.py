@@ -34,6 +34,17 @@ spec:
   config:
     maxPredictions: 7
 """
+# What guards a PROCESSOR, with the Secret that it names.
+GUARD = """\
+  auth: {tokensSecretRef: {name: keys}}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: keys
+stringData:
+  tokens: open-sesame
+"""
 
 
 def threshold(kato: Kato, instance: str) -> float:
@@ -192,12 +203,24 @@ def test_deletion_policy_delete_takes_the_memory_with_it(kato: Kato) -> None:
 
 
 def test_tokens_of_a_secret_guard_the_api_and_the_commands_know_them(kato: Kato) -> None:
-    keys = "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: keys\nstringData:\n  tokens: open-sesame\n"
-    auth = "  auth: {tokensSecretRef: {name: keys}}\n"
-    kato("apply", "-f", kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + auth + keys))
+    kato("apply", "-f", kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + GUARD))
     assert httpx.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}).status_code == 401
     assert kato("observe", "a", "x").out == "a: 1 event in short-term memory\n"
     assert "open-sesame" not in kato.home.registry.read_text() + kato.home.log("a").read_text()
+
+
+def test_a_start_by_hand_keeps_what_the_manifest_said_until_it_is_deleted(kato: Kato) -> None:
+    file = kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + GUARD)
+    kato("apply", "-f", file)
+    kato("stop", "a")
+    kato("start", "--id", "a")
+    assert httpx.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}).status_code == 401
+    assert kato.json("status", "a")["source"] == str(kato.directory / "f.yaml")
+    assert kato("apply", "-f", file).out.startswith("katoprocessor.kato.dev/a unchanged (")
+    kato("delete", "-f", file)
+    assert "open-sesame" not in (kato.home.data("a") / "asked.json").read_text()
+    kato("start", "--id", "a")
+    assert kato.json("status", "a")["parameters"] == {}
 
 
 @pytest.mark.parametrize(

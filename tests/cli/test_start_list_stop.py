@@ -58,6 +58,20 @@ def test_start_list_stop_and_start_again(kato: Kato) -> None:
     assert kato.json("list")["instances"]["first"]["patterns"] == 1
 
 
+def test_a_start_changes_only_what_a_flag_says(kato: Kato) -> None:
+    port = str(free_port())
+    kato("start", "--id", "a", "--name", "My first memory", "--port", port, "--recall-threshold", "0.3")
+    kato("stop", "a")
+    assert "name  My first memory\n" in kato("start", "--id", "a").out
+    again = kato.json("status", "a")
+    assert (again["name"], again["parameters"]) == ("My first memory", {"recall_threshold": 0.3})
+    assert str(again["api_port"]) == port
+    kato("stop", "a")
+    kato("start", "--id", "a", "--name", "Renamed", "--persistence", "7")
+    changed = kato.json("status", "a")
+    assert (changed["name"], changed["parameters"]) == ("Renamed", {"recall_threshold": 0.3, "persistence": 7})
+
+
 def test_the_list_in_its_forms(kato: Kato) -> None:
     assert "nothing runs" in kato("list").err
     kato("start", "--id", "b", "--name", "A name that is long enough to be cut off by a narrow terminal")

@@ -21,7 +21,7 @@ from tests.support.documents import blocks, outside, shape
 ROOT = Path(__file__).parents[2]
 # What README.md says about a cluster is run on one, by tests/e2e.
 README = outside((ROOT / "README.md").read_text(), "On a cluster")
-# These are what runs this test: inside itself it would not end.
+# `make test` runs `make check` and then this test: inside itself it would not end.
 RUNS_THIS_TEST = {"make test", "make check"}
 
 

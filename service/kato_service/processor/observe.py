@@ -76,16 +76,18 @@ class Course:
         self._join(observation)
         due = 0 < self._parameters.max_pattern_length <= len(self.stm)
         rolling = due and self._parameters.stm_mode == "ROLLING"
-        # Of n events the last n - 1 stay.
-        learned = self.learn(self.stm[1:] if rolling else []) if due else ""
+        # Fewer than the limit stay, also of an STM that outgrew it before it was lowered.
+        keep = self.stm[len(self.stm) - self._parameters.max_pattern_length + 1 :] if rolling else []
+        learned = self.learn(keep) if due else ""
         at_rest = 0 < self._parameters.quiescence <= self._quiet
         return Observed(len(self.stm), self._time, observation.unique_id, learned, at_rest)
 
     def learn(self, keep: Sequence[Event] = ()) -> str:
         """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little."""
+        events = tuple(self.stm)
         learning = build(
-            operation_id(self._session, self._retry, len(self._learnings)),
-            tuple(self.stm),
+            operation_id(self._session, self._retry, events, len(self._learnings)),
+            events,
             emotives=self._emotives,
             metadata=self._metadata,
             vectors=self._vectors,

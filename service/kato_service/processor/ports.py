@@ -126,8 +126,11 @@ class SessionStore(Protocol):
     async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
         """Put `session` in the place of its version `expected` and keep `answer`, in one write; False if it is gone."""
 
-    async def touch(self, session_id: str, last_activity: float, expires_at: float) -> None:
-        """Slide a session's expiry without a new version; a session that is gone stays gone."""
+    async def touch(self, session: Session) -> bool:
+        """Slide the times of this version of a session to those of `session`, never back, without a new version.
+
+        False when it is gone or has another version: what `session` was computed from is no more.
+        """
 
     async def delete(self, session_id: str) -> bool:
         """Remove a session and its answers; False when there was none."""

@@ -62,6 +62,10 @@ class Sessions:
         """The seconds that a session lives without activity unless it asks for something else."""
         return self._parameters.sessions.ttl_seconds
 
+    def fresh_version(self) -> str:
+        """Return a version that no session ever had."""
+        return self._ids.version()
+
     def new(
         self,
         node: str,
@@ -112,12 +116,13 @@ class Sessions:
         Raises:
             SessionNotFound: there is none, or it has expired.
         """
-        session = await self._alive(session_id)
-        if not session.auto_extend:
-            return session
-        active = self._active(session)
-        await self.store.touch(session_id, active.last_activity, active.expires_at)
-        return active
+        while True:
+            session = await self._alive(session_id)
+            if not session.auto_extend:
+                return session
+            active = self._active(session)
+            if await self.store.touch(active):
+                return active
 
     async def delete(self, session_id: str) -> Session:
         """Remove the session and return it as it was.

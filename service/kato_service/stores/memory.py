@@ -122,10 +122,17 @@ class VolatileSessions:
             self._answers[session.id, answer.key] = answer
         return True
 
-    async def touch(self, session_id: str, last_activity: float, expires_at: float) -> None:
+    async def touch(self, session: Session) -> bool:
         """See `SessionStore.touch`."""
-        if found := self._sessions.get(session_id):
-            self._sessions[session_id] = replace(found, last_activity=last_activity, expires_at=expires_at)
+        found = self._sessions.get(session.id)
+        if found is None or found.version != session.version:
+            return False
+        self._sessions[session.id] = replace(
+            found,
+            last_activity=max(found.last_activity, session.last_activity),
+            expires_at=max(found.expires_at, session.expires_at),
+        )
+        return True
 
     async def delete(self, session_id: str) -> bool:
         """See `SessionStore.delete`."""

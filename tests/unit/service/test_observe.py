@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kato_service.engine.limits import VectorDimension
@@ -13,6 +15,7 @@ from kato_service.processor.model import Session
 from kato_service.processor.observe import Plan, observe, observe_sequence
 from kato_service.processor.predict import last_predictions, predict
 from kato_service.processor.processor import Processor
+from kato_service.processor.sessions import NOTHING
 from tests.support.processors import World, new_session, seen
 
 
@@ -75,12 +78,27 @@ async def test_clear_mode_learns_and_empties() -> None:
     assert await stm(processor, session_id) == []
 
 
-async def test_rolling_mode_learns_and_keeps_all_but_the_oldest() -> None:
+async def test_rolling_mode_learns_and_keeps_fewer_than_the_limit() -> None:
     processor = await World().started()
     session_id = await new_session(processor, max_pattern_length=3, stm_mode="ROLLING")
     learned = [(await observe(processor, session_id, seen(symbol))).result.auto_learned for symbol in "abcd"]
     assert learned == ["", "", pattern_name((("a",), ("b",), ("c",))), pattern_name((("b",), ("c",), ("d",)))]
     assert await stm(processor, session_id) == [["c"], ["d"]]
+
+
+async def test_rolling_mode_keeps_fewer_than_the_limit_when_that_was_lowered() -> None:
+    processor = await World().started()
+    session_id = await new_session(processor, stm_mode="ROLLING")
+    for symbol in "abcdef":
+        await observe(processor, session_id, seen(symbol))
+
+    async def lower(session: Session) -> tuple[Session, None]:
+        return replace(session, config={**session.config, "max_pattern_length": 3}), None
+
+    await processor.sessions.act(session_id, lower, NOTHING)
+    done = await observe(processor, session_id, seen("g"))
+    assert (done.result.auto_learned, done.result.stm_length) == (pattern_name(tuple((each,) for each in "abcdefg")), 2)
+    assert await stm(processor, session_id) == [["f"], ["g"]]
 
 
 async def test_auto_learning_one_symbol_learns_nothing() -> None:
