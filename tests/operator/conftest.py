@@ -58,7 +58,7 @@ def home(cluster: Cluster, crds: None, project_images: list[Image], no_other_ope
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster, home: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """The operator of this file's namespace, leading."""
-    process = OperatorProcess(cluster, [home], tmp_path_factory.mktemp("operator"))
+    process = OperatorProcess(cluster, [home], tmp_path_factory.mktemp("operator"), resync_seconds=5)
     process.start()
     try:
         eventually(lambda: process.leads, timeout=30)

@@ -119,6 +119,12 @@ async def test_a_deletion_is_of_the_very_object_and_may_be_repeated(bench: Bench
     assert await bench.cluster.get(CONFIG_MAP, bench.namespace, bench.name) is None
 
 
+async def test_a_listing_of_nothing_is_empty(bench: Bench) -> None:
+    assert await bench.cluster.listing(CONFIG_MAP) == []
+    assert await bench.cluster.versions(CONFIG_MAP) == {}
+    assert await bench.cluster.uids(CONFIG_MAP, bench.namespace) == frozenset()
+
+
 async def test_a_listing_shows_what_is_watched(bench: Bench) -> None:
     made = await bench.cluster.apply(CONFIG_MAP, bench.config_map(a="1"))
     assert [item["metadata"]["uid"] for item in await bench.cluster.listing(CONFIG_MAP)] == [made["metadata"]["uid"]]

@@ -82,7 +82,7 @@ class KubeCluster:
             page = await self._rest.read(path(kind, namespace), query, accept=accept)
             if page is None:
                 raise NotServed(f"{kind.plural} are not served; are the CRDs installed?", retry_after=2)
-            items += page["items"] or ()  # null, when metadata alone is asked for and there is nothing
+            items += page["items"] or ()  # an empty listing of metadata alone has null for its items
             token = page["metadata"].get("continue")
             if not token:
                 return items

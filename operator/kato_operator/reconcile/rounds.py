@@ -23,6 +23,7 @@ log = structlog.get_logger()
 # Every Secret is looked at this often, in seconds, but no more of them a second than that.
 SECRET_ROUND = 7.0
 SECRETS_PER_SECOND = 50.0
+RESYNCED_PER_SECOND = 100.0
 
 
 class Rounds:
@@ -63,9 +64,9 @@ class Rounds:
         """Compare what the watches have shown with listings, and look at everything once more."""
         for kind in WATCHED:
             await self._resync_kind(kind)
-        for kind in CUSTOM:
-            for manifest in self._world.cache.all(kind):
-                self._world.add(key_of(manifest))
+        ours = [manifest for kind in CUSTOM for manifest in self._world.cache.all(kind)]
+        for place, manifest in enumerate(ours):
+            self._world.add(key_of(manifest), place / RESYNCED_PER_SECOND)
 
     async def _resync_kind(self, kind: Kind) -> None:
         """Correct what the cache knows of one kind."""

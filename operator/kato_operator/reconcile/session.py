@@ -122,7 +122,7 @@ class SessionStory:
         known, before = seen.sessions.get(uid), body.get("status", {})
         if known is None and _has_ended(session, before, generation):
             return Found(endpoint=url)
-        if known is not None and known.generation >= generation:
+        if known is not None and known.generation >= generation and not _to_renew(session, known):
             return Found(known, url)
         try:
             declared = [await world.sessions.declare(pod, session.record(uid, generation)) for pod in pods][-1]
@@ -179,3 +179,8 @@ def _has_ended(session: KatoSession, before: Manifest, generation: int) -> bool:
     """Say whether a session that no pod knows has expired for good, rather than been lost."""
     same = before.get("phase") == "Expired" and before.get("observedGeneration") == generation
     return same and session.spec.expiry_policy == "Expire"
+
+
+def _to_renew(session: KatoSession, known: DeclaredSession) -> bool:
+    """Say whether a session has expired and another one is to take its place, which a declaration makes at once."""
+    return known.phase == "Expired" and session.spec.expiry_policy == "Renew"

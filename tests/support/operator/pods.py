@@ -51,9 +51,7 @@ class PodsInProcess:
 
     async def state(self, pod: PodAddress) -> StateRecord:
         self.asked += 1
-        processor = self._at(pod)
-        await processor.sweep()
-        return await processor.state()
+        return await self._at(pod).state()
 
     async def tell_parameters(self, pod: PodAddress, record: ParametersRecord) -> None:
         await self._told(pod, self._at(pod).parameters.put(record))

@@ -60,7 +60,7 @@ class Space:
     def condition(self, reference: str, kind: str) -> tuple[str, str]:
         """Return status and reason of a condition; empty ones while there is none."""
         known = (self.find(reference) or {}).get("status", {}).get("conditions", [])
-        found = next((condition for condition in known if condition["type"] == kind), {})
+        found: Json = next((condition for condition in known if condition["type"] == kind), {})
         return found.get("status", ""), found.get("reason", "")
 
     def reaches(self, reference: str, kind: str, status: str, reason: str = "", within: float = PROMISED) -> None:
