@@ -104,6 +104,9 @@ def test_stopping_twice_is_no_error_but_an_unknown_one_is(kato: Kato) -> None:
     assert unknown.err == "kato: no instance 'nobody' runs here; what runs: b\n"
     assert kato.json("list")["instances"]["b"]["status"] == "running"
     assert "name the instances to stop, or give --all" in kato("stop", code=2).err
+    for path in (".", "", "../data/a"):
+        assert kato("stop", path, code=1).err == f"kato: no instance {path!r} runs here; what runs: b\n"
+    assert "no instance '../data/a' runs here" in kato("logs", "../data/a", code=1).err
 
 
 def test_the_same_id_starts_once(kato: Kato) -> None:
@@ -140,6 +143,18 @@ def test_a_taken_port_is_passed_over_or_named(kato: Kato) -> None:
         assert f"({taken} was taken)" in moved
         closed = kato("start", "--id", "b", "--port-range", f"{taken}-{taken}", code=1)
         assert f"no port of {taken}-{taken} is free" in closed.err
+
+
+def test_a_port_that_is_lost_between_choosing_and_listening_is_chosen_again(kato: Kato) -> None:
+    port = free_port()
+    starting = kato.begin("start", "--id", "a", "--port", str(port))
+    eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
+    with socket.create_server(("127.0.0.1", port)):
+        eventually(lambda: "kato-a cannot start: port" in kato.home.log("a").read_text(), timeout=60, interval=0.01)
+    # The other program is gone again: what counts is what the service said.
+    out, err = starting.communicate()
+    assert (starting.returncode, err) == (0, ""), out
+    assert kato.json("status", "a")["status"] == "running"
 
 
 @pytest.mark.parametrize(

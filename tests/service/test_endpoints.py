@@ -287,6 +287,7 @@ def test_every_route_documents_its_errors(api: httpx.Client) -> None:
         (path, verb, operation) for path, verbs in document["paths"].items() for verb, operation in verbs.items()
     ]
     assert len(operations) >= 40
+    assert "Idempotency-Key" in document["info"]["description"]
     for path, verb, operation in operations:
         refused = {status: each for status, each in operation["responses"].items() if status != "200"}
         assert {"401", "413", "422", "503"} <= refused.keys(), (verb, path)

@@ -12,15 +12,16 @@ from pathlib import Path
 import httpx
 import psutil
 
+from kato_spec.errors import EXIT_PORT_TAKEN
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 
 Processes = Callable[..., ServiceProcess]
 
 
-def complaint(service: ServiceProcess) -> str:
+def complaint(service: ServiceProcess, code: int = 1) -> str:
     """Start what cannot start, and return the one line that it says."""
-    assert service.spawn().wait() == 1
+    assert service.spawn().wait() == code
     (line,) = service.log.read_text().splitlines()
     return line
 
@@ -28,7 +29,7 @@ def complaint(service: ServiceProcess) -> str:
 def test_a_port_that_is_taken(processes: Processes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        line = complaint(processes(port=str(port)))
+        line = complaint(processes(port=str(port)), EXIT_PORT_TAKEN)
     assert f"port: {port} is not allowed" in line
     assert "Address already in use" in line
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import TypeAdapter
 
 from kato_service.engine.learning import build
+from kato_service.engine.limits import VectorDimension
 from kato_service.engine.model import Clearing, Events, Learning
 from kato_service.engine.naming import pattern_name
+from kato_service.engine.vectors import Vector
 from kato_service.processor.errors import EmptyMemory
 from kato_service.processor.model import Pending, Session
 from kato_service.processor.processor import Processor
@@ -47,6 +50,7 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
 
     Raises:
         EmptyMemory: the STM is empty.
+        VectorDimension: the KB has learned vectors of another dimension since the STM's were observed.
         SessionNotFound, KeyReused, StoreUnavailable.
     """
 
@@ -56,6 +60,9 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
             return session, Learned("learned", cut_off.learned)
         if not session.stm:
             raise EmptyMemory
+        knowledge = await processor.library.read(session.node)
+        await knowledge.reach(session.seq)
+        check_dimension(session.observed_vectors.values(), knowledge.matcher.vectors())
         op_id = operation_id(session, retry, session.stm)
         learning = _learning_of(session, processor.parameters.resolve(session.config), op_id)
         after = _cleared(session)
@@ -102,6 +109,18 @@ async def finalize_training(processor: Processor, session_id: str) -> Trained:
     await knowledge.fold()
     patterns = knowledge.matcher.totals().total_unique_patterns
     return Trained(session.node, patterns, (time.perf_counter() - started) * 1000)
+
+
+def check_dimension(vectors: Iterable[Vector], *known: Mapping[str, Vector]) -> None:
+    """Check that `vectors` have the dimension of the first vector that is known, if any is.
+
+    Raises:
+        VectorDimension: with the dimension expected and the one found.
+    """
+    expected = next((len(vector) for held in known for vector in held.values()), None)
+    for vector in vectors:
+        if expected is not None and len(vector) != expected:
+            raise VectorDimension("vectors", expected, len(vector))
 
 
 def _learning_of(session: Session, parameters: Parameters, op_id: str) -> Learning | None:

@@ -34,6 +34,14 @@ async def test_the_life_slides_with_every_call_but_a_look() -> None:
         await observe(processor, session_id, seen("a"))
 
 
+async def test_a_life_that_cannot_be_extended_fails_no_read() -> None:
+    store = FailingSessions()
+    processor = await World(sessions=store).started()
+    session_id = await new_session(processor)
+    store.touchable = False
+    assert (await processor.sessions.open(session_id)).id == session_id
+
+
 async def test_a_look_at_the_same_moment_takes_nothing_from_a_longer_life(tmp_path: Path) -> None:
     world = World(sessions=SqliteSessions(tmp_path / "sessions.db"))
     processor = await world.started()
