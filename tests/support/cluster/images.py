@@ -48,12 +48,12 @@ def image(name: str, dockerfile: Path, wheels: list[Path]) -> Image:
     key = digest([builder.__name__, tag, dockerfile.read_text(), debian.RECIPE, *(path.name for path in wheels)])
 
     def build(target: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            context = Path(scratch)
-            (context / "wheels").mkdir()
-            for wheel in (wheel for directory in wheels for wheel in directory.glob("*.whl")):
-                shutil.copy(wheel, context / "wheels")
-            builder(context, dockerfile, tag, target / "image.tar")
+        context = target / "context"
+        (context / "wheels").mkdir(parents=True)
+        for wheel in (wheel for directory in wheels for wheel in directory.glob("*.whl")):
+            shutil.copy(wheel, context / "wheels")
+        builder(context, dockerfile, tag, target / "image.tar")
+        shutil.rmtree(context)
 
     made = ensure(Part(name, key, build, 40))
     keep_latest(made, KEPT)
@@ -63,7 +63,7 @@ def image(name: str, dockerfile: Path, wheels: list[Path]) -> Image:
 def buildah_build(context: Path, dockerfile: Path, tag: str, archive: Path) -> None:
     """Build without Docker, on the stand-in base."""
     base = debian.base_image(platform.machine())
-    buildah.pull(base, debian.BASE)
+    buildah.pull(base)
     buildah.build(context, dockerfile, f"docker.io/library/{tag}", archive, build_args())
 
 
