@@ -57,7 +57,7 @@ def test_a_pod_that_no_node_can_take(space: Space) -> None:
 
 
 def test_what_the_api_server_refuses_to_make(space: Space) -> None:
-    terms = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    terms: dict[str, object] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
     space.processor("odd", affinity={"nodeAffinity": terms})
     space.reaches("kproc/odd", "Degraded", "True", "InvalidSpec")
     assert "nodeSelectorTerms" in message(space, "kproc/odd")
@@ -80,7 +80,7 @@ def bare(name: str, **spec: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("kind", ["service", "deployment", "serviceaccount"])
 def test_a_foreign_object_in_the_way(space: Space, kind: str) -> None:
-    foreign = {
+    bodies: dict[str, dict[str, object]] = {
         "service": {"spec": {"ports": [{"port": 1}]}},
         "deployment": {
             "spec": {
@@ -93,7 +93,8 @@ def test_a_foreign_object_in_the_way(space: Space, kind: str) -> None:
             }
         },
         "serviceaccount": {},
-    }[kind]
+    }
+    foreign = bodies[kind]
     head = {"apiVersion": "apps/v1" if kind == "deployment" else "v1", "kind": NAMES[kind]}
     space.kubectl("apply", "-f", "-", stdin=json.dumps({**head, "metadata": {"name": "kato-second"}, **foreign}))
     before = space.get(f"{kind}/kato-second")

@@ -64,7 +64,7 @@ def test_a_deleted_child_is_back_within_10_s(broad: Space, child: str) -> None:
 EDITS = {
     "deployment": {"spec": {"replicas": 3}},
     "service": {"spec": {"selector": {"more": "x"}}},
-    "configmap": {"data": {"parameters.json": "{}", "more": "x"}},
+    "configmap": {"data": {"parameters.json": "{}"}},
     "networkpolicy": {"spec": {"ingress": [{}]}},
     "serviceaccount": {"metadata": {"ownerReferences": None}},
 }

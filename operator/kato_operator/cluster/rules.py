@@ -65,7 +65,7 @@ RULES: Sequence[Rule] = (
     _rule((*WATCH, *MAKE), DISRUPTION_BUDGET),
     _rule((*WATCH, *MAKE), AUTOSCALER),
     # No list and no watch: a Secret is read by the name of a processor's own one.
-    _rule(("get", *MAKE), SECRET),
+    _rule(("get", "create", "patch", "delete"), SECRET),
     _rule(WATCH, POD),
     _rule(("create",), EVENT),
 )

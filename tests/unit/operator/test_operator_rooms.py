@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from pydantic import ValidationError
 
 from kato_operator.cluster.rules import LEASE_RULES, RULES
 from kato_operator.desired.children import children
 from kato_operator.desired.kinds import POD, SERVICE, SESSION, Manifest
 from kato_operator.reconcile.cache import Cache
+from kato_operator.reconcile.ports import Key
+from kato_operator.reconcile.queue import WorkQueue
 from kato_operator.settings import OperatorSettings
 from kato_operator.status.conditions import Finding, conditions
 from kato_operator.status.transitions import transitions
+from kato_operator.telemetry.metrics import Telemetry
 from tests.support.operator.subjects import EVERYTHING, SHARED, subject
 
 
@@ -172,8 +178,23 @@ def test_a_setting_that_is_spelt_wrong_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_the_rules_grant_no_more_than_is_needed() -> None:
     granted = {(rule.group, resource): rule.verbs for rule in (*RULES, *LEASE_RULES) for resource in rule.resources}
     assert not {"*"} & {part for key, verbs in granted.items() for part in (*key, *verbs)}
-    assert not {"list", "watch"} & set(granted["", "secrets"])
+    assert set(granted["", "secrets"]) == {"get", "create", "patch", "delete"}
     assert not any(resource.startswith("pods/") for _, resource in granted)
     assert set(granted["", "pods"]) == {"get", "list", "watch"}
     assert SERVICE.plural in {resource for _, resource in granted}
     assert (SESSION.group, "katosessions/status") in granted
+
+
+def test_the_documentation_lists_every_setting() -> None:
+    page = (Path(__file__).parents[3] / "docs/operator.md").read_text()
+    listed = dict(re.findall(r"^\| `KATO_OPERATOR_(\w+)` \| (.+?) \|", page, re.MULTILINE))
+    fields = OperatorSettings.model_fields
+    assert listed == {name.upper(): field.description for name, field in fields.items()}
+
+
+def test_the_documentation_lists_every_metric() -> None:
+    page = (Path(__file__).parents[3] / "docs/operator.md").read_text()
+    telemetry = Telemetry(WorkQueue(lambda: 1.0), Cache(), lambda: 0.0, watch_limit=1)
+    telemetry.reconciled(Key("KatoProcessor", "a", "b"), "ok", 1.0)
+    names = {name for name in re.findall(r"^# TYPE (\w+)", generate_latest(telemetry.registry).decode(), re.MULTILINE)}
+    assert {name for name in names if not name.endswith("_created")} == set(re.findall(r"`(kato_operator_\w+)`", page))
