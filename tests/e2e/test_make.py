@@ -1,4 +1,4 @@
-"""`make cluster` leaves a cluster with the operator on it; `make cluster-exec` reaches it, `make cluster-down` ends it."""
+"""`make cluster` leaves a cluster with the operator on it; `cluster-exec` reaches it and `cluster-down` ends it."""
 
 from __future__ import annotations
 
