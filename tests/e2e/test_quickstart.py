@@ -109,7 +109,7 @@ def test_changed_parameter_is_live_without_a_restart(space: Space) -> None:
 
     def live() -> bool:
         condition = space.condition("kproc/broad", "ParametersLive")
-        return condition["status"] == "True" and condition["observedGeneration"] == generation
+        return (condition["status"], condition["observedGeneration"]) == ("True", generation)
 
     eventually(live, timeout=NOTICED)
     reader = space.get("ksess/reader")["status"]["sessionId"]
