@@ -7,11 +7,12 @@ OUT ?= bench-$(SUITE).jsonl
 CLUSTER ?= dev
 SOURCES := crds operator service tests
 FAST_TESTS := tests/unit tests/rules
+CLUSTER_TESTS := tests/chart tests/cluster tests/operator tests/e2e
 PYTEST := $(BIN)/python -m pytest -q
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format generate bench clean cluster cluster-exec cluster-down
+.PHONY: help run test test-cluster test-long check format generate bench clean cluster cluster-exec cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +40,11 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(BIN)/python -m kato_spec.generate --check
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
-test: check ## every test
-	$(PYTEST) -n 2 --dist loadgroup -m 'not long' $(addprefix --ignore=,$(FAST_TESTS)) tests
+test: check ## every test that needs no cluster
+	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(FAST_TESTS) $(CLUSTER_TESTS)) tests
+
+test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes, raised for them (Debian, root)
+	$(PYTEST) -m 'not long' $(CLUSTER_TESTS)
 
 test-long: $(VENV)/.dev ## the counts too high for `make test`
 	$(PYTEST) -m long tests
