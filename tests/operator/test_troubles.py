@@ -21,10 +21,12 @@ def message(space: Space, reference: str, kind: str = "Degraded") -> str:
 def no_pods(space: Space) -> Iterator[str]:
     """A quota under which no pod can be made."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
-    space.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
-    eventually(lambda: space.get("quota/none").get("status", {}).get("hard"), timeout=PROMISED)
-    yield "quota/none"
-    space.kubectl("delete", "quota/none", "--ignore-not-found")
+    try:
+        space.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
+        eventually(lambda: space.get("quota/none").get("status", {}).get("hard"), timeout=PROMISED)
+        yield "quota/none"
+    finally:
+        space.kubectl("delete", "quota/none", "--ignore-not-found")
 
 
 def test_a_quota_that_admits_no_pod(space: Space, no_pods: str) -> None:
