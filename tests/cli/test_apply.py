@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from typing import Any
 
@@ -179,6 +181,18 @@ def test_a_session_waits_for_its_processor_and_is_deleted_alone(kato: Kato) -> N
     assert kato("delete", "-f", session).out == "katosession.kato.dev/reader deleted\n"
     assert httpx.get(f"{url}/sessions", params={"user_id": "reader"}).json()["sessions"] == []
     assert kato.registry()["late"]["status"] == "running"
+
+
+def test_an_instance_that_hangs_holds_up_no_apply_of_other_files(kato: Kato) -> None:
+    hung = kato.json("start", "--id", "hung")["pid"]
+    file = kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + "---\n" + SESSION.format(processor="a"))
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        assert [line.split()[1] for line in kato("apply", "-f", file).out.splitlines()] == ["created"] * 2
+        assert [line.split()[1] for line in kato("delete", "-f", file).out.splitlines()] == ["deleted"] * 2
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert kato("stop", "hung").out.startswith("hung stopped")
 
 
 def test_suspend_stops_and_resume_finds_the_memory(kato: Kato) -> None:

@@ -228,6 +228,14 @@ def test_a_config_update_is_all_or_nothing(api: httpx.Client, session: Sessions,
     assert api.get(path).json()["config"] == before
 
 
+@pytest.mark.parametrize("config", [[1], None, "x"])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_config_that_is_no_object(api: httpx.Client, session: Sessions, method: str, config: object) -> None:
+    path = f"/sessions/{session()}/config"
+    error = refused(api.request(method, path, json={"config": config}), 422, "VALIDATION_ERROR")
+    assert (error["field"], error["allowed"]) == ("config", "an object of parameters and their values")
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [

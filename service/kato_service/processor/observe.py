@@ -21,8 +21,10 @@ from kato_service.processor.model import Observation, Pending, Percept, Session
 from kato_service.processor.predict import keep_up
 from kato_service.processor.processor import Processor
 from kato_service.processor.sessions import Done, Retry
+from kato_spec.errors import Rejected
 from kato_spec.parameters import Parameters
 
+MAX_SYMBOLS = 100_000  # of an STM, which is written anew with each observation
 BREATH = 16  # observations of a sequence between two looks at what else waits
 
 
@@ -66,6 +68,7 @@ class Course:
 
     def __init__(self, session: Session, parameters: Parameters, knowledge: Knowledge, retry: Retry | None) -> None:
         self.stm = list(session.stm)
+        self._symbols = sum(map(len, session.stm))
         self._session, self._parameters, self._knowledge, self._retry = session, parameters, knowledge, retry
         self._emotives = list(session.observed_emotives)
         self._metadata = [session.observed_metadata]
@@ -111,6 +114,7 @@ class Course:
     def clear(self, keep: Sequence[Event] = ()) -> None:
         """Empty the accumulators, and the STM but for `keep`."""
         self.stm = list(keep)
+        self._symbols = sum(map(len, keep))
         self._emotives, self._metadata, self._vectors = [], [], {}
 
     def outcome(self, owner: str) -> Session:
@@ -129,6 +133,10 @@ class Course:
 
     def _join(self, observation: Observation) -> None:
         event = event_of(observation.strings, self._vector_symbols(observation), self._parameters.sort_symbols)
+        self._symbols += len(event)
+        if self._symbols > MAX_SYMBOLS:
+            allowed = f"at most {MAX_SYMBOLS} symbols in a short-term memory; learn it, clear it or let it auto-learn"
+            raise Rejected("stm", f"{self._symbols} symbols", allowed)
         if event:
             self.stm.append(event)
         if observation.emotives:
@@ -169,6 +177,7 @@ async def observe(
 
     Raises:
         VectorDimension: a vector of another dimension than the KB's.
+        Rejected: the STM would outgrow `MAX_SYMBOLS`.
         SessionNotFound, KeyReused, StoreUnavailable.
     """
 

@@ -37,8 +37,8 @@ class Snapshot:
 class Fold:
     """What the entries after `start` up to `end` have changed, as it stands at `end`.
 
-    `cleared`: nothing from before counts any more, neither pattern nor vector. Op ids of entries older than
-    `forget_before` (seconds since the epoch) may be forgotten.
+    `cleared`: nothing from before counts any more, neither pattern nor vector. `at` is the time of the fold; op ids
+    that were folded before `forget_before` may be forgotten (both in seconds since the epoch).
     """
 
     start: int
@@ -47,6 +47,7 @@ class Fold:
     deleted: frozenset[str]
     vectors: Mapping[str, tuple[float, ...]]
     cleared: bool
+    at: float
     forget_before: float
 
 

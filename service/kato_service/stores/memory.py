@@ -18,7 +18,7 @@ from kato_spec.records import ParametersRecord
 
 @dataclass(slots=True)
 class _Base:
-    """One KB: its entries after `folded`, its patterns at `folded`, and the op ids with their entries' times."""
+    """One KB: its entries after `folded`, its patterns at `folded`, and the op ids with the times of their folds."""
 
     folded: int = 0
     entries: list[Entry] = field(default_factory=list)
@@ -73,8 +73,11 @@ class VolatileMemory:
         base.vectors |= fold.vectors
         base.entries = [entry for entry in base.entries if entry.seq > fold.end]
         base.folded = fold.end
+        folded = {
+            op_id: (seq, fold.at if fold.start < seq <= fold.end else at) for op_id, (seq, at) in base.op_ids.items()
+        }
         base.op_ids = {
-            op_id: (seq, at) for op_id, (seq, at) in base.op_ids.items() if seq > fold.end or at >= fold.forget_before
+            op_id: (seq, at) for op_id, (seq, at) in folded.items() if seq > fold.end or at >= fold.forget_before
         }
         return fold.end
 

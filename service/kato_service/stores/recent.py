@@ -60,6 +60,8 @@ class RecentSessions:
 
     def _put(self, session: Session, size: int) -> None:
         self.drop(session.id)
+        if size > self._max_bytes:
+            return
         self._sessions[session.id] = (session, size)
         self._bytes += size
         while self._bytes > self._max_bytes:

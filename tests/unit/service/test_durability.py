@@ -242,6 +242,11 @@ async def test_what_is_recovered_is_not_recovered_again_when_op_ids_are_forgotte
     knowledge = await restarted.library.open("alice")
     world.clock.forward(25 * 3600)
     await knowledge.fold()
+    other = await new_session(restarted)
+    await observe(restarted, other, seen("c", "d"))
+    await learn(restarted, other)
+    world.clock.forward(25 * 3600)
+    await knowledge.fold()
     assert list(await world.sessions.unsettled()) == []
     again = await world.started()
-    assert (await again.library.read("alice")).matcher.totals().total_pattern_frequencies == 1
+    assert (await again.library.read("alice")).matcher.totals().total_pattern_frequencies == 2

@@ -17,6 +17,7 @@ from kato_service.processor.observe import Plan, observe, observe_sequence
 from kato_service.processor.predict import last_predictions, predict
 from kato_service.processor.processor import Processor
 from kato_service.processor.sessions import NOTHING
+from kato_spec.errors import Rejected
 from tests.support.processors import World, new_session, seen
 
 
@@ -88,6 +89,18 @@ async def test_other_requests_are_answered_between_the_observations_of_a_sequenc
     await observe(processor, short, seen("a"))
     assert not sequence.done()
     assert len((await sequence).result.auto_learned) == 300
+
+
+async def test_a_memory_that_would_outgrow_its_bound_is_refused_and_stays() -> None:
+    processor = await World().started()
+    session_id = await new_session(processor, process_predictions=False)
+    await observe(processor, session_id, seen(*["a"] * 99_999))
+    await observe(processor, session_id, seen("a"))
+    with pytest.raises(Rejected, match="stm: '100001 symbols' is not allowed; allowed: at most 100000 symbols"):
+        await observe(processor, session_id, seen("a"))
+    assert len(await stm(processor, session_id)) == 2
+    await learn(processor, session_id)
+    assert (await observe(processor, session_id, seen("a"))).result.stm_length == 1
 
 
 async def test_rolling_mode_learns_and_keeps_fewer_than_the_limit() -> None:
