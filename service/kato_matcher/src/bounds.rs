@@ -1,0 +1,65 @@
+//! Upper bounds of the metrics over all patterns of one length and one LCS with the state.
+//!
+//! Called by `rank` to leave out whole classes. Matches never exceed the LCS, blocks never exceed the matches.
+
+use crate::floats::similarity_of;
+use crate::metrics::snr;
+use crate::rank::Metric;
+
+/// The greatest value of `metric` at |P| = `size`, an LCS of `lcs` and |S| = `observed`; infinite without a bound.
+///
+/// `compared` is |S| in token mode, None in character mode, where similarity goes by texts.
+pub fn of(metric: Metric, size: usize, lcs: u32, observed: usize, compared: Option<usize>) -> f64 {
+    let matched = lcs as usize;
+    match (metric, compared) {
+        (Metric::Similarity | Metric::BayesianLikelihood, Some(observed)) => similarity_of(matched, size + observed),
+        (Metric::Evidence, _) => matched as f64 / size as f64,
+        (Metric::Snr, _) => snr(matched, observed),
+        (Metric::Fragmentation, _) => f64::from(lcs) - 1.0,
+        _ => f64::INFINITY,
+    }
+}
+
+/// Bounds of the plain potential for one state.
+pub struct Potential {
+    observed: usize,
+    widest: usize,
+}
+
+impl Potential {
+    /// For a state of `observed` symbols and events of `widest` symbols at most.
+    pub fn new(observed: usize, widest: usize) -> Self {
+        Self { observed, widest }
+    }
+
+    /// Over any alignment.
+    pub fn whole(&self, size: usize, lcs: u32) -> f64 {
+        self.best(size, lcs, |_| 1)
+    }
+
+    /// Over alignments whose blocks all have one symbol: as many blocks as matches.
+    pub fn scattered(&self, size: usize, lcs: u32) -> f64 {
+        self.best(size, lcs, |matched| matched)
+    }
+
+    /// The best over 1 to `lcs` matches, itfdf_similarity at its greatest, 1.
+    fn best(&self, size: usize, lcs: u32, least_blocks: impl Fn(usize) -> usize) -> f64 {
+        let values = (1..=lcs as usize).map(|matched| self.at(size, matched, least_blocks(matched)));
+        values.fold(if lcs == 0 { 0.0 } else { f64::NEG_INFINITY }, f64::max) + 1.0
+    }
+
+    /// (evidence + confidence) * snr + 1 / B at `matched` symbols in `blocks` blocks or more.
+    ///
+    /// A negative snr rewards a large present. One block of m symbols lies in complete events of at most
+    /// m + 2 (widest - 1) symbols; several blocks may span the whole pattern.
+    fn at(&self, size: usize, matched: usize, blocks: usize) -> f64 {
+        let (m, p) = (matched as f64, size as f64);
+        let snr = snr(matched, self.observed);
+        if snr >= 0.0 {
+            return (m / p + 1.0) * snr + 1.0 / blocks as f64;
+        }
+        let one = (m / p + m / (matched + 2 * (self.widest - 1)).min(size) as f64) * snr + 1.0;
+        let several = if matched < 2 { f64::NEG_INFINITY } else { 2.0 * m / p * snr + 1.0 / blocks.max(2) as f64 };
+        if blocks <= 1 { one.max(several) } else { several }
+    }
+}

@@ -1,0 +1,244 @@
+//! Which patterns a state recalls, and how similar each is (engine.md, section 3; matcher.md, points 1 to 3).
+//!
+//! Called by `predict`. Each block answers for itself: by a pass over the postings of S, or, where only much of S in
+//! common is enough, by the patterns that hold one of its rare symbols.
+
+use crate::bits::Word;
+use crate::block::{Block, Postings};
+use crate::columns::{Columns, run_wide, run_words};
+use crate::floats::{least_common, similarity_of};
+use crate::postings::WordPostings;
+use crate::query::Query;
+use crate::room::Counter;
+
+/// A recalled pattern of a block.
+///
+/// (`size`, `common`) is its class: |P| and the LCS, or in character mode the length of its text and the LCS in
+/// characters. `lcs` bounds the number of matches in both modes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Number in its block.
+    pub local: u16,
+    /// LCS in symbols.
+    pub lcs: u32,
+    /// Length of what is compared.
+    pub size: u32,
+    /// LCS of what is compared.
+    pub common: u32,
+}
+
+/// The recalled patterns of one block.
+pub enum Recalled {
+    /// None at all.
+    None,
+    /// The LCS of every pattern; those from `least` on are recalled.
+    Column {
+        /// Least LCS.
+        least: u8,
+        /// LCS by local number.
+        lcs: Vec<u8>,
+    },
+    /// Patterns one by one, sorted by `lcs`.
+    Hits(Vec<Hit>),
+}
+
+impl Recalled {
+    /// Call `visit` with each recalled pattern of the block, in no particular order.
+    pub fn each(&self, size: usize, mut visit: impl FnMut(Hit)) {
+        match self {
+            Self::None => {}
+            Self::Column { least, lcs } => {
+                for (local, &lcs) in lcs.iter().enumerate().filter(|&(_, lcs)| lcs >= least) {
+                    visit(token_hit(local, lcs.into(), size));
+                }
+            }
+            Self::Hits(hits) => hits.iter().copied().for_each(visit),
+        }
+    }
+
+    /// Call `visit` with each recalled pattern of one `lcs`.
+    #[inline(always)]
+    pub fn each_of(&self, wanted: u32, size: usize, mut visit: impl FnMut(Hit)) {
+        match self {
+            Self::None => {}
+            Self::Column { lcs, .. } => {
+                for (chunk, values) in lcs.chunks(64).enumerate() {
+                    let bits = values.iter().rev().fold(0u64, |bits, &v| bits << 1 | u64::from(u32::from(v) == wanted));
+                    for place in crate::bits::ones(bits) {
+                        visit(token_hit(chunk * 64 + place, wanted, size));
+                    }
+                }
+            }
+            Self::Hits(hits) => {
+                let first = hits.partition_point(|hit| hit.lcs < wanted);
+                hits[first..].iter().copied().take_while(|hit| hit.lcs == wanted).for_each(visit);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn token_hit(local: usize, lcs: u32, size: usize) -> Hit {
+    Hit { local: local as u16, lcs, size: size as u32, common: lcs }
+}
+
+/// The recalled patterns of each block.
+pub fn recall(query: &Query, columns: &mut Columns, counter: &mut Counter) -> Vec<Recalled> {
+    query.index.blocks().map(|block| recall_block(query, block, columns, counter)).collect()
+}
+
+fn recall_block(query: &Query, block: &Block, columns: &mut Columns, counter: &mut Counter) -> Recalled {
+    if !length_fits(query, block.size) {
+        return Recalled::None;
+    }
+    let found = if query.len() == 1 { by_first_symbol(query, block) } else { by_threshold(query, block, columns) };
+    let found = if query.text.is_some() { by_text(query, block, found) } else { found };
+    if query.parameters.jaccard_filter.is_some() { by_overlap(query, block, found, counter) } else { found }
+}
+
+/// A state of one symbol recalls the patterns that begin with it.
+fn by_first_symbol(query: &Query, block: &Block) -> Recalled {
+    fn first<W: Word>(postings: &WordPostings<W>, symbol: u32, visit: &mut impl FnMut(usize)) {
+        postings.each(symbol, |local, mask| {
+            if mask.has_first() {
+                visit(local);
+            }
+        });
+    }
+    let mut hits = Vec::new();
+    let mut visit = |local| hits.push(token_hit(local, 1, block.size));
+    match &block.postings {
+        Postings::Narrow(postings) => first(postings, query.state[0], &mut visit),
+        Postings::Middle(postings) => first(postings, query.state[0], &mut visit),
+        Postings::Full(postings) => first(postings, query.state[0], &mut visit),
+        Postings::Wide(postings) => postings.each_first(query.state[0], visit),
+    }
+    Recalled::Hits(hits)
+}
+
+/// The least LCS that is recalled: by similarity in token mode, one symbol at least in character mode.
+fn least_lcs(query: &Query, size: usize) -> Option<usize> {
+    let threshold = query.parameters.recall_threshold;
+    let most = size.min(query.len());
+    if threshold == 0.0 {
+        return Some(0);
+    }
+    if query.text.is_some() {
+        return (most > 0).then_some(1);
+    }
+    least_common(size + query.len(), most, threshold)
+}
+
+fn by_threshold(query: &Query, block: &Block, columns: &mut Columns) -> Recalled {
+    let Some(least) = least_lcs(query, block.size) else { return Recalled::None };
+    match &block.postings {
+        Postings::Narrow(postings) => by_words(query, block, postings, least, columns),
+        Postings::Middle(postings) => by_words(query, block, postings, least, columns),
+        Postings::Full(postings) => by_words(query, block, postings, least, columns),
+        Postings::Wide(postings) => {
+            let lcs = run_wide(query, block.len(), postings, columns);
+            let hits = lcs.into_iter().enumerate().filter(|&(_, lcs)| lcs >= least as u32);
+            sorted(hits.map(|(local, lcs)| token_hit(local, lcs, block.size)).collect())
+        }
+    }
+}
+
+fn by_words<W: Word>(
+    query: &Query,
+    block: &Block,
+    postings: &WordPostings<W>,
+    least: usize,
+    columns: &mut Columns,
+) -> Recalled
+where
+    Columns: AsMut<Option<Box<crate::postings::Column<W>>>>,
+{
+    if least > 1 && !query.is_fuzzy() && query.len() <= 64 {
+        let mut held: Vec<(usize, u32)> = query.state.iter().map(|&symbol| (postings.held(symbol), symbol)).collect();
+        if held.iter().filter(|(held, _)| *held > 0).count() < least {
+            return Recalled::None;
+        }
+        held.sort_unstable();
+        let rare = &held[..query.len() - least + 1];
+        let visited: usize = rare.iter().map(|(held, _)| held).sum();
+        let passed: usize = held.iter().map(|(held, _)| (*held).min(block.len() / 6)).sum();
+        if visited * (40 + block.size) < passed + block.len() / 3 {
+            return by_rare_symbols(query, block, postings, rare, least, columns);
+        }
+    }
+    Recalled::Column { least: least as u8, lcs: run_words(query, block.len(), postings, columns) }
+}
+
+/// Look at the patterns that hold one of the `rare` symbols: any other misses too many symbols of S to be recalled.
+fn by_rare_symbols<W: Word>(
+    query: &Query,
+    block: &Block,
+    postings: &WordPostings<W>,
+    rare: &[(usize, u32)],
+    least: usize,
+    columns: &mut Columns,
+) -> Recalled {
+    let seen = columns.seen(block.len());
+    for &(_, symbol) in rare {
+        postings.each(symbol, |local, _| seen[local / 64] |= 1 << (local % 64));
+    }
+    let mut hits = Vec::new();
+    for (word, &bits) in seen.iter().enumerate() {
+        for local in crate::bits::ones(bits).map(|place| word * 64 + place) {
+            let row = block.row(local).symbols;
+            let lcs = row.iter().fold(!0u64, |word, &symbol| word.step(query.mask(symbol))).zeros();
+            if usize::from(lcs) >= least {
+                hits.push(token_hit(local, lcs.into(), block.size));
+            }
+        }
+    }
+    sorted(hits)
+}
+
+/// Character mode: compare the texts of the patterns found, and keep those that reach the threshold.
+fn by_text(query: &Query, block: &Block, found: Recalled) -> Recalled {
+    let Some(text) = &query.text else { return found };
+    let symbols = &query.index.symbols;
+    let (mut hits, mut room) = (Vec::new(), Vec::new());
+    found.each(block.size, |hit| {
+        let row = block.row(usize::from(hit.local)).symbols;
+        let size = row.iter().map(|&symbol| symbols.chars(symbol)).sum::<usize>() + row.len() - 1;
+        let pieces =
+            row.iter().enumerate().flat_map(|(at, &symbol)| [if at == 0 { "" } else { " " }, symbols.text(symbol)]);
+        let common = text.common(pieces, &mut room);
+        let threshold = query.parameters.recall_threshold;
+        if query.len() == 1 || similarity_of(common, size + text.chars()) >= threshold {
+            hits.push(Hit { size: size as u32, common: common as u32, ..hit });
+        }
+    });
+    sorted(hits)
+}
+
+/// The length filter: bounds on |P| / |S|, inclusive; the ratio to an empty state is infinite.
+fn length_fits(query: &Query, size: usize) -> bool {
+    let Some((least, most)) = query.parameters.length_filter else { return true };
+    let ratio = if query.len() == 0 { f64::INFINITY } else { size as f64 / query.len() as f64 };
+    least.is_none_or(|least| ratio >= least) && most.is_none_or(|most| ratio <= most)
+}
+
+/// The jaccard filter: bounds on the distinct identical symbols, their number and their share of all distinct ones.
+fn by_overlap(query: &Query, block: &Block, found: Recalled, counter: &mut Counter) -> Recalled {
+    let Some((share, number)) = query.parameters.jaccard_filter else { return found };
+    let observed: Vec<u32> = counter.distinct(&query.state).to_vec();
+    let mut hits = Vec::new();
+    found.each(block.size, |hit| {
+        let row = block.row(usize::from(hit.local)).symbols;
+        let both = counter.distinct(row).len() + observed.len();
+        let common = counter.held(&observed);
+        let fits = share.is_none_or(|share| common as f64 / (both - common) as f64 >= share);
+        if fits && number.is_none_or(|number| common as u64 >= number) {
+            hits.push(hit);
+        }
+    });
+    sorted(hits)
+}
+
+fn sorted(mut hits: Vec<Hit>) -> Recalled {
+    hits.sort_by_key(|hit| hit.lcs);
+    Recalled::Hits(hits)
+}
