@@ -87,15 +87,6 @@ impl Aligner {
         &self.pairs
     }
 
-    /// Whether two neighbours in P match neighbours in S: if not, no block has more than one symbol.
-    pub fn has_run(&mut self, query: &Query, row: Row<'_>) -> bool {
-        if row.len() > 64 || query.len() > 64 {
-            return true;
-        }
-        let held = self.load(query, row);
-        ones(held & (held >> 1)).any(|at| (self.masks[at] << 1) & self.masks[at + 1] != 0)
-    }
-
     /// Load the positions of S equal to each symbol of P; returns which symbols have any.
     #[inline(always)]
     fn load(&mut self, query: &Query, row: Row<'_>) -> u64 {

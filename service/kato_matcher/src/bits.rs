@@ -17,6 +17,8 @@ pub trait Word: Copy + Default + PartialEq + Send + Sync + 'static {
     fn zeros(self) -> u8;
     /// Whether position 0 is set.
     fn has_first(self) -> bool;
+    /// Whether some position is set here and the next one in `mask`.
+    fn is_before(self, mask: Self) -> bool;
 }
 
 macro_rules! word {
@@ -42,6 +44,10 @@ macro_rules! word {
             #[inline(always)]
             fn has_first(self) -> bool {
                 self & 1 != 0
+            }
+            #[inline(always)]
+            fn is_before(self, mask: Self) -> bool {
+                (self << 1) & mask != 0
             }
         }
     )*};
@@ -92,4 +98,73 @@ pub fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
             place
         })
     })
+}
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = LOW << 7;
+
+/// For up to 64 bytes below 128: the bits of those that equal `wanted`, itself below 128.
+#[inline(always)]
+pub fn equal_bytes(bytes: &[u8], wanted: u8) -> u64 {
+    flags(bytes, !wanted, |eight| {
+        let different = eight ^ (LOW * u64::from(wanted));
+        !(different + (HIGH - LOW)) & HIGH
+    })
+}
+
+/// For up to 64 bytes below 128: the bits of those that are `least`, itself below 128, or more.
+#[inline(always)]
+pub fn bytes_from(bytes: &[u8], least: u8) -> u64 {
+    flags(bytes, 0, |eight| ((eight | HIGH) - LOW * u64::from(least)) & HIGH) & range(0, bytes.len())
+}
+
+/// One bit per byte, from the high bits that `test` leaves of eight bytes at a time.
+#[inline(always)]
+fn flags(bytes: &[u8], padding: u8, test: impl Fn(u64) -> u64) -> u64 {
+    let mut found = 0;
+    let mut eights = bytes.chunks_exact(8);
+    let mut place = 0;
+    let packed = |high: u64| (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    for eight in &mut eights {
+        let word = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
+        found |= packed(test(word)) << place;
+        place += 8;
+    }
+    if !eights.remainder().is_empty() {
+        let mut rest = [padding & 127; 8];
+        rest[..eights.remainder().len()].copy_from_slice(eights.remainder());
+        found |= packed(test(u64::from_le_bytes(rest))) << place;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bytes_are_found(bytes in prop::collection::vec(0u8..65, 0..=64), wanted in 0u8..65) {
+            let bits = |is: fn(u8, u8) -> bool| {
+                bytes.iter().enumerate().fold(0u64, |bits, (at, &byte)| bits | u64::from(is(byte, wanted)) << at)
+            };
+            prop_assert_eq!(equal_bytes(&bytes, wanted), bits(|byte, wanted| byte == wanted));
+            prop_assert_eq!(bytes_from(&bytes, wanted), bits(|byte, wanted| byte >= wanted));
+        }
+
+        #[test]
+        fn a_long_row_steps_as_one_number(row in any::<u128>(), mask in any::<u128>()) {
+            let mut words = [row as u64, (row >> 64) as u64];
+            step_wide(&mut words, &[mask as u64, (mask >> 64) as u64]);
+            let whole = row.wrapping_add(row & mask) | (row & !mask);
+            prop_assert_eq!(words, [whole as u64, (whole >> 64) as u64]);
+        }
+    }
+
+    #[test]
+    fn ranges_and_ones() {
+        assert_eq!((range(0, 64), range(3, 3), range(62, 64)), (!0, 0, 3 << 62));
+        assert_eq!(ones(0b1011).collect::<Vec<_>>(), [0, 1, 3]);
+    }
 }

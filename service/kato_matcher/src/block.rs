@@ -26,11 +26,12 @@ pub struct Block {
     /// Where each symbol stands.
     pub postings: Postings,
     len: usize,
+    widest: usize,
     symbols: Vec<u32>,
     starts: Vec<u64>,
     frequencies: Vec<u32>,
     names: Vec<Name>,
-    keys: Vec<[u32; 2]>,
+    keys: Vec<[u16; 2]>,
 }
 
 impl Postings {
@@ -78,6 +79,7 @@ impl Block {
             size,
             postings: Postings::new(size),
             len: 0,
+            widest: 1,
             symbols: Vec::new(),
             starts: Vec::new(),
             frequencies: Vec::new(),
@@ -89,6 +91,11 @@ impl Block {
     /// Number of patterns.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// No event of the block's patterns has more symbols.
+    pub fn widest(&self) -> usize {
+        self.widest
     }
 
     /// Whether no pattern fits any more.
@@ -104,6 +111,13 @@ impl Block {
             symbols: &self.symbols[local * self.size..(local + 1) * self.size],
             starts: &self.starts[local * words..(local + 1) * words],
         }
+    }
+
+    /// Read the first and the last symbol of some patterns at once, so that their rows come from memory together.
+    #[inline]
+    pub fn touch(&self, locals: impl Iterator<Item = usize>) {
+        let ends = locals.map(|local| self.symbols[local * self.size] ^ self.symbols[(local + 1) * self.size - 1]);
+        std::hint::black_box(ends.fold(0, |all, end| all ^ end));
     }
 
     /// The frequencies of all patterns.
@@ -122,9 +136,9 @@ impl Block {
         &self.names[local]
     }
 
-    /// Low halves of the hashes of one pattern's last event and of its last two events.
+    /// The low 16 bits of the hashes of one pattern's last event and of its last two events.
     #[inline]
-    pub fn keys(&self, local: usize) -> [u32; 2] {
+    pub fn keys(&self, local: usize) -> [u16; 2] {
         self.keys[local]
     }
 
@@ -156,6 +170,7 @@ impl Block {
         self.postings.remove(local, row);
         self.postings.add(local, other.symbols, self.len);
         self.keys[local] = keys_of(other);
+        self.widest = self.widest.max(widest_of(other));
     }
 
     /// Remove the last pattern from the columns.
@@ -189,15 +204,16 @@ impl Block {
             + self.starts.capacity() * 8
             + self.frequencies.capacity() * 4
             + self.names.capacity() * size_of::<Name>()
-            + self.keys.capacity() * 8
+            + self.keys.capacity() * 4
             + self.postings.memory()
     }
 
     fn index(&mut self, local: usize) {
         let row = &self.symbols[local * self.size..(local + 1) * self.size];
         self.postings.add(local, row, local + 1);
-        let keys = keys_of(self.row(local));
+        let (keys, widest) = (keys_of(self.row(local)), widest_of(self.row(local)));
         grow::push(&mut self.keys, keys);
+        self.widest = self.widest.max(widest);
     }
 
     /// Drop what was staged and not committed.
@@ -210,9 +226,13 @@ impl Block {
     }
 }
 
-fn keys_of(row: Row<'_>) -> [u32; 2] {
+fn widest_of(row: Row<'_>) -> usize {
+    row.events(0, row.len()).map(<[u32]>::len).max().unwrap_or(1)
+}
+
+fn keys_of(row: Row<'_>) -> [u16; 2] {
     let mut hashes = SuffixHashes::new(row);
     let (start, one) = hashes.next_start();
     let two = if start > 0 { hashes.next_start().1 } else { one };
-    [one as u32, two as u32]
+    [one as u16, two as u16]
 }

@@ -20,45 +20,47 @@ pub fn of(metric: Metric, size: usize, lcs: u32, observed: usize, compared: Opti
     }
 }
 
-/// Bounds of the plain potential for one state.
+/// Bounds of the plain potential for one state and the patterns of one block.
 pub struct Potential {
     observed: usize,
+    size: usize,
     widest: usize,
 }
 
 impl Potential {
-    /// For a state of `observed` symbols and events of `widest` symbols at most.
-    pub fn new(observed: usize, widest: usize) -> Self {
-        Self { observed, widest }
+    /// For |S| = `observed`, |P| = `size` and events of `widest` symbols at most.
+    pub fn new(observed: usize, size: usize, widest: usize) -> Self {
+        Self { observed, size, widest }
     }
 
     /// Over any alignment.
-    pub fn whole(&self, size: usize, lcs: u32) -> f64 {
-        self.best(size, lcs, |_| 1)
+    pub fn whole(&self, lcs: u32) -> f64 {
+        self.best(lcs, |_| 1)
     }
 
     /// Over alignments whose blocks all have one symbol: as many blocks as matches.
-    pub fn scattered(&self, size: usize, lcs: u32) -> f64 {
-        self.best(size, lcs, |matched| matched)
+    pub fn scattered(&self, lcs: u32) -> f64 {
+        self.best(lcs, |matched| matched)
     }
 
     /// The best over 1 to `lcs` matches, itfdf_similarity at its greatest, 1.
-    fn best(&self, size: usize, lcs: u32, least_blocks: impl Fn(usize) -> usize) -> f64 {
-        let values = (1..=lcs as usize).map(|matched| self.at(size, matched, least_blocks(matched)));
+    fn best(&self, lcs: u32, least_blocks: impl Fn(usize) -> usize) -> f64 {
+        let values = (1..=lcs as usize).map(|matched| self.at(matched, least_blocks(matched)));
         values.fold(if lcs == 0 { 0.0 } else { f64::NEG_INFINITY }, f64::max) + 1.0
     }
 
     /// (evidence + confidence) * snr + 1 / B at `matched` symbols in `blocks` blocks or more.
     ///
-    /// A negative snr rewards a large present. One block of m symbols lies in complete events of at most
-    /// m + 2 (widest - 1) symbols; several blocks may span the whole pattern.
-    fn at(&self, size: usize, matched: usize, blocks: usize) -> f64 {
-        let (m, p) = (matched as f64, size as f64);
+    /// A negative snr rewards a large present. One match has one event around it, one block of m symbols has complete
+    /// events of at most m + 2 (widest - 1) symbols; several blocks may span the whole pattern.
+    fn at(&self, matched: usize, blocks: usize) -> f64 {
+        let (m, p) = (matched as f64, self.size as f64);
         let snr = snr(matched, self.observed);
         if snr >= 0.0 {
             return (m / p + 1.0) * snr + 1.0 / blocks as f64;
         }
-        let one = (m / p + m / (matched + 2 * (self.widest - 1)).min(size) as f64) * snr + 1.0;
+        let around = if matched == 1 { self.widest - 1 } else { 2 * (self.widest - 1) };
+        let one = (m / p + m / (matched + around).min(self.size) as f64) * snr + 1.0;
         let several = if matched < 2 { f64::NEG_INFINITY } else { 2.0 * m / p * snr + 1.0 / blocks.max(2) as f64 };
         if blocks <= 1 { one.max(several) } else { several }
     }

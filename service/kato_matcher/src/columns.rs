@@ -3,6 +3,7 @@
 //! Called by `recall`. The loops are compiled twice on x86-64: for the baseline, and for processors with AVX2.
 
 use crate::bits::{self, Word};
+use crate::block::{Block, Postings};
 use crate::postings::{BLOCK, Column, WidePostings, WordPostings};
 use crate::query::Query;
 
@@ -42,13 +43,18 @@ pub fn run_words<W: Word>(query: &Query, patterns: usize, postings: &WordPosting
 where
     Columns: AsMut<Option<Box<Column<W>>>>,
 {
-    let column = columns.as_mut().get_or_insert_with(|| fresh_column());
+    let column = columns.as_mut().get_or_insert_with(fresh_column);
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt") {
+    if has_avx2() {
         // SAFETY: the processor has the features that the function is compiled for.
         return unsafe { run_words_avx2(query, patterns, postings, column) };
     }
     run_words_plain(query, patterns, postings, column)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt")
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -89,6 +95,47 @@ fn step_any<W: Word>(postings: &WordPostings<W>, symbols: &[u32], column: &mut [
     for (word, mask) in column.iter_mut().zip(masks) {
         *word = word.step(mask);
     }
+}
+
+/// The patterns of a block that hold two neighbours of S side by side, as bits: the others have blocks of one symbol.
+///
+/// None for patterns of more than 64 symbols.
+pub fn runs(query: &Query, block: &Block, columns: &mut Columns) -> Option<Vec<u64>> {
+    match &block.postings {
+        Postings::Narrow(postings) => Some(runs_of(query, block.len(), postings, columns)),
+        Postings::Middle(postings) => Some(runs_of(query, block.len(), postings, columns)),
+        Postings::Full(postings) => Some(runs_of(query, block.len(), postings, columns)),
+        Postings::Wide(_) => None,
+    }
+}
+
+fn runs_of<W: Word>(query: &Query, patterns: usize, postings: &WordPostings<W>, columns: &mut Columns) -> Vec<u64>
+where
+    Columns: AsMut<Option<Box<Column<W>>>>,
+{
+    let column = columns.as_mut().get_or_insert_with(fresh_column);
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        // SAFETY: the processor has the features that the function is compiled for.
+        return unsafe { runs_avx2(query, patterns, postings, column) };
+    }
+    runs_plain(query, patterns, postings, column)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,popcnt")]
+fn runs_avx2<W: Word>(query: &Query, patterns: usize, postings: &WordPostings<W>, column: &mut Column<W>) -> Vec<u64> {
+    runs_plain(query, patterns, postings, column)
+}
+
+#[inline(always)]
+fn runs_plain<W: Word>(query: &Query, patterns: usize, postings: &WordPostings<W>, column: &mut Column<W>) -> Vec<u64> {
+    let mut found = vec![0; patterns.div_ceil(64)];
+    column[..patterns].fill(W::default());
+    for position in 1..query.len() {
+        postings.follow(query.equals(position - 1), query.equals(position), column, &mut found);
+    }
+    found
 }
 
 /// The same for patterns of more than 64 symbols.

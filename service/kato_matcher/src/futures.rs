@@ -11,7 +11,7 @@ use crate::ensemble::ClassSum;
 use crate::pattern::{Row, SuffixHashes};
 use crate::query::Query;
 use crate::rank::Chosen;
-use crate::recall::{Hit, Recalled};
+use crate::recall::{Hit, Recalled, in_batches};
 
 /// One distinct future and what it is made of.
 pub struct FuturePotential {
@@ -102,12 +102,20 @@ impl<'a> Futures<'a> {
             return;
         }
         let wanted = Wanted::of(&self.samples);
+        let mut hits = Vec::new();
         for (block, found) in self.blocks.iter().zip(recalled) {
+            hits.clear();
             found.each(block.size, |hit| {
-                let local = usize::from(hit.local);
-                if hit.lcs > 0 && wanted.may_have(block.keys(local)) {
-                    self.gather_one(block, hit, aligner);
+                if hit.lcs > 0 && wanted.events(block.keys(usize::from(hit.local))) > 0 {
+                    hits.push(hit);
                 }
+            });
+            in_batches(block, &hits, |batch| {
+                for &hit in batch {
+                    let events = wanted.events(block.keys(usize::from(hit.local)));
+                    self.gather_one(block, hit, events, aligner);
+                }
+                true
             });
         }
     }
@@ -135,21 +143,10 @@ impl<'a> Futures<'a> {
         self.numbers.find(sample.hash, |&number| self.samples[number].is_same(sample)).copied()
     }
 
-    /// Align a pattern only when it ends like a wanted future and has a match in the event before.
-    fn gather_one(&mut self, block: &'a Block, hit: Hit, aligner: &mut Aligner) {
+    /// Align a pattern only when it ends like a wanted future of up to `events` and has a match in the event before.
+    fn gather_one(&mut self, block: &'a Block, hit: Hit, events: usize, aligner: &mut Aligner) {
         let row = block.row(usize::from(hit.local));
-        let mut hashes = SuffixHashes::new(row);
-        let mut from = row.len();
-        let mut possible = false;
-        while from > 0 && !possible {
-            let (start, hash) = hashes.next_start();
-            from = start;
-            possible = from > 0 && self.numbers.find(hash, |&number| self.samples[number].hash == hash).is_some() && {
-                let before = row.event_start(from - 1);
-                row.symbols[before..from].iter().any(|&symbol| self.query.matches(symbol))
-            };
-        }
-        if !possible {
+        if !self.ends_as_wanted(row, events) {
             return;
         }
         let shape = aligner.shape(self.query, row, hit.lcs);
@@ -159,40 +156,67 @@ impl<'a> Futures<'a> {
             self.sums[number].add(&hit, block.frequencies()[usize::from(hit.local)]);
         }
     }
+
+    fn ends_as_wanted(&self, row: Row<'_>, events: usize) -> bool {
+        let mut hashes = SuffixHashes::new(row);
+        for _ in 0..events {
+            let (from, hash) = hashes.next_start();
+            if from == 0 {
+                return false;
+            }
+            if self.is_matched_before(row, from) && self.has_hash(hash) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn has_hash(&self, hash: u64) -> bool {
+        self.numbers.find(hash, |&number| self.samples[number].hash == hash).is_some()
+    }
+
+    /// Whether the event before `from` holds a symbol of S: present has to end with a match.
+    fn is_matched_before(&self, row: Row<'_>, from: usize) -> bool {
+        from > 0 && row.symbols[row.event_start(from - 1)..from].iter().any(|&symbol| self.query.matches(symbol))
+    }
 }
 
-/// Which suffix keys the wanted futures have, as bits by their low halves.
+/// Which suffix keys the wanted futures have, as bits, one for each key.
 struct Wanted {
     one: Vec<u64>,
     more: Vec<u64>,
+    longest: usize,
 }
 
 impl Wanted {
     fn of(samples: &[Sample]) -> Self {
-        let mut wanted = Self { one: vec![0; 1024], more: vec![0; 1024] };
+        let mut wanted = Self { one: vec![0; 1024], more: vec![0; 1024], longest: 0 };
         for sample in samples {
+            let events = sample.events().count();
             let mut hashes = SuffixHashes::new(sample.row);
-            let (start, hash) = hashes.next_start();
-            if start == sample.from {
-                set(&mut wanted.one, hash as u32);
+            let one = hashes.next_start().1;
+            if events == 1 {
+                set(&mut wanted.one, one as u16);
             } else {
-                set(&mut wanted.more, hashes.next_start().1 as u32);
+                set(&mut wanted.more, hashes.next_start().1 as u16);
             }
+            wanted.longest = wanted.longest.max(events);
         }
         wanted
     }
 
+    /// How many events a wanted future that ends with these keys can have; 0 when none ends so.
     #[inline(always)]
-    fn may_have(&self, keys: [u32; 2]) -> bool {
-        is_set(&self.one, keys[0]) || is_set(&self.more, keys[1])
+    fn events(&self, keys: [u16; 2]) -> usize {
+        if is_set(&self.more, keys[1]) { self.longest } else { usize::from(is_set(&self.one, keys[0])) }
     }
 }
 
-fn set(bits: &mut [u64], key: u32) {
-    bits[(key as usize & 0xffff) / 64] |= 1 << (key % 64);
+fn set(bits: &mut [u64], key: u16) {
+    bits[usize::from(key) / 64] |= 1 << (key % 64);
 }
 
 #[inline(always)]
-fn is_set(bits: &[u64], key: u32) -> bool {
-    bits[(key as usize & 0xffff) / 64] >> (key % 64) & 1 != 0
+fn is_set(bits: &[u64], key: u16) -> bool {
+    bits[usize::from(key) / 64] >> (key % 64) & 1 != 0
 }

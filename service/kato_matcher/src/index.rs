@@ -31,7 +31,7 @@ pub struct Index {
     counts: Counts,
 }
 
-/// The totals of engine.md, section 1, and the width of the widest event there ever was.
+/// The totals of engine.md, section 1.
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
     /// U: distinct patterns.
@@ -40,8 +40,6 @@ pub struct Counts {
     pub frequencies: u64,
     /// Occurrences of all symbols over all learnings.
     pub symbol_frequencies: u64,
-    /// No event has more symbols.
-    pub widest: usize,
 }
 
 /// A pattern found by its name.
@@ -120,7 +118,7 @@ impl Index {
     pub fn repair(&mut self) {
         self.store.rebuild();
         self.symbols.reset();
-        self.counts = Counts { widest: self.counts.widest, ..Counts::default() };
+        self.counts = Counts::default();
         let store = std::mem::take(&mut self.store);
         let extras = std::mem::take(&mut self.extras);
         for block in store.blocks() {
@@ -154,8 +152,6 @@ impl Index {
         let place = self.store.stage(record.name, row, record.frequency);
         self.faults.pass("insert");
         self.count(&symbols, record.frequency, Some(&extras), 1);
-        let widest = record.events.lengths().iter().copied().max().unwrap_or(0);
-        self.counts.widest = self.counts.widest.max(widest);
         self.store.commit(place);
         if !extras.is_empty() {
             self.extras.insert(record.name, extras);

@@ -166,6 +166,35 @@ impl<W: Word> WordPostings<W> {
         }
     }
 
+    /// Set the bits in `found` of the patterns where a symbol of `second` follows right after one of `first`.
+    ///
+    /// `column` is room, all zero before and after.
+    #[inline(always)]
+    pub fn follow(&self, first: &[u32], second: &[u32], column: &mut Column<W>, found: &mut [u64]) {
+        for symbol in first {
+            match self.lists.get(symbol) {
+                Some(List::Dense { masks, .. }) => {
+                    column.iter_mut().zip(masks).for_each(|(word, &mask)| *word = word.or(mask));
+                }
+                _ => self.each(*symbol, |local, mask| column[local] = column[local].or(mask)),
+            }
+        }
+        for symbol in second {
+            match self.lists.get(symbol) {
+                Some(List::Dense { masks, .. }) => follow_dense(column, masks, found),
+                _ => self.each(*symbol, |local, mask| {
+                    found[local / 64] |= u64::from(column[local].is_before(mask)) << (local % 64);
+                }),
+            }
+        }
+        for symbol in first {
+            match self.lists.get(symbol) {
+                Some(List::Dense { masks, .. }) => column[..masks.len()].fill(W::default()),
+                _ => self.each(*symbol, |local, _| column[local] = W::default()),
+            }
+        }
+    }
+
     /// Bytes in use.
     pub fn memory(&self) -> usize {
         let lists: usize = self
@@ -177,6 +206,17 @@ impl<W: Word> WordPostings<W> {
             })
             .sum();
         lists + self.lists.capacity() * (size_of::<(u32, List<W>)>() + 1)
+    }
+}
+
+#[inline(always)]
+fn follow_dense<W: Word>(column: &Column<W>, masks: &[W], found: &mut [u64]) {
+    for ((words, masks), bits) in column.chunks(64).zip(masks.chunks(64)).zip(found) {
+        let mut follows = [0; 64];
+        for ((follow, word), &mask) in follows.iter_mut().zip(words).zip(masks) {
+            *follow = u8::from(word.is_before(mask));
+        }
+        *bits |= bits::equal_bytes(&follows, 1);
     }
 }
 

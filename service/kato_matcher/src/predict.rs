@@ -26,27 +26,41 @@ pub fn predict(index: &Index, events: &Events, parameters: &Parameters, room: &m
     index.faults.pass("predict");
     let ensemble = Ensemble::of(&blocks, &recalled, query.compared());
     let meter = Meter::new(&query, &ensemble, counter);
-    let mut ranking = Ranking { query: &query, blocks: &blocks, recalled: &recalled, meter: &meter, aligner, counter };
+    let mut ranking = Ranking {
+        query: &query,
+        blocks: &blocks,
+        recalled: &recalled,
+        meter: &meter,
+        aligner,
+        counter,
+        columns,
+        known_runs: Default::default(),
+    };
     let chosen = ranking.chosen();
 
     let mut futures = Futures::new(&query, &blocks);
     let chosen: Vec<_> = chosen.into_iter().map(|chosen| (chosen, futures.enter(&chosen))).collect();
     futures.gather(&recalled, aligner);
+
     let shares = futures.shares(ensemble.weight);
     Renderer { query: &query, blocks: &blocks, meter: &meter, aligner, counter }.answer(&chosen, &futures, &shares)
 }
 
 /// The ensemble alone: where each recalled pattern is (block times 65,536 plus its number there) and its LCS.
-pub fn recalled(index: &Index, events: &Events, parameters: &Parameters, room: &mut Room) -> (Vec<u32>, Vec<u32>) {
+pub fn recalled(index: &Index, events: &Events, parameters: &Parameters, room: &mut Room) -> (Vec<u32>, Vec<u16>) {
     let query = Query::new(index, events, parameters, &mut room.tables);
     room.counter.fit(query.bound());
-    let (mut places, mut lcs) = (Vec::new(), Vec::new());
     let found = recall(&query, &mut room.columns, &mut room.counter);
-    for (number, (block, found)) in index.blocks().zip(found).enumerate() {
+    let most = index.blocks().zip(&found).map(|(block, found)| if found.is_none() { 0 } else { block.len() }).sum();
+    let (mut places, mut lcs, mut count) = (vec![0; most], vec![0; most], 0);
+    for (number, (block, found)) in index.blocks().zip(&found).enumerate() {
         found.each(block.size, |hit| {
-            places.push((number * BLOCK + usize::from(hit.local)) as u32);
-            lcs.push(hit.lcs);
+            places[count] = (number * BLOCK + usize::from(hit.local)) as u32;
+            lcs[count] = hit.lcs as u16;
+            count += 1;
         });
     }
+    places.truncate(count);
+    lcs.truncate(count);
     (places, lcs)
 }

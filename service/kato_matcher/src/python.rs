@@ -129,7 +129,7 @@ impl PyIndex {
         Ok(PyBytes::new(py, &answer))
     }
 
-    /// The ensemble alone, for measurements: the place and the LCS of every recalled pattern, 4 bytes each.
+    /// The ensemble alone, for measurements: the place (4 bytes) and the LCS (2 bytes) of every recalled pattern.
     fn recall<'py>(
         &self,
         py: Python<'py>,
@@ -138,7 +138,8 @@ impl PyIndex {
     ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
         let (stm, session) = (events(stm)?, parameters(session)?);
         let (places, lcs) = self.work(py, |index, room| predict::recalled(index, &stm, &session, room))?;
-        Ok((bytes_of(py, &places)?, bytes_of(py, &lcs)?))
+        let places = bytes_of(py, &places, |place| place.to_ne_bytes())?;
+        Ok((places, bytes_of(py, &lcs, |lcs| lcs.to_ne_bytes())?))
     }
 
     /// (events, frequency, emotives, affinity, metadata) of a pattern, or None.
@@ -261,9 +262,13 @@ impl Pattern {
     }
 }
 
-fn bytes_of<'py>(py: Python<'py>, numbers: &[u32]) -> PyResult<Bound<'py, PyBytes>> {
-    PyBytes::new_with(py, 4 * numbers.len(), |bytes| {
-        bytes.chunks_exact_mut(4).zip(numbers).for_each(|(four, number)| four.copy_from_slice(&number.to_ne_bytes()));
+fn bytes_of<'py, T: Copy, const N: usize>(
+    py: Python<'py>,
+    numbers: &[T],
+    bytes_of: impl Fn(T) -> [u8; N],
+) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, N * numbers.len(), |bytes| {
+        bytes.chunks_exact_mut(N).zip(numbers).for_each(|(bytes, &number)| bytes.copy_from_slice(&bytes_of(number)));
         Ok(())
     })
 }

@@ -5,15 +5,19 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::align::Aligner;
 use crate::block::Block;
 use crate::bounds;
+use crate::columns::{Columns, runs};
 use crate::futures::Futures;
 use crate::metrics::{Candidate, Meter};
 use crate::pattern::Name;
 use crate::query::Query;
-use crate::recall::{Hit, Recalled};
+use crate::recall::{Hit, Recalled, in_batches};
 use crate::room::Counter;
 
 /// More than any rounding error of a bound, less than any difference worth a look.
@@ -158,6 +162,14 @@ impl<'a> Top<'a> {
     }
 }
 
+/// Recalled patterns of one block and one LCS, and the highest potential that they can have.
+struct Part {
+    bound: f64,
+    at: usize,
+    lcs: u32,
+    has_run: Option<bool>,
+}
+
 /// Everything that ranking reads, and the room it works in.
 pub struct Ranking<'a, 'r> {
     /// The question.
@@ -172,6 +184,10 @@ pub struct Ranking<'a, 'r> {
     pub aligner: &'r mut Aligner,
     /// Room for counts.
     pub counter: &'r mut Counter,
+    /// Room for columns.
+    pub columns: &'r mut Columns,
+    /// Runs found, by block.
+    pub known_runs: FxHashMap<usize, Option<Rc<[u64]>>>,
 }
 
 impl<'a> Ranking<'a, '_> {
@@ -184,6 +200,12 @@ impl<'a> Ranking<'a, '_> {
             Metric::PredictiveInformation => self.by_predictive_information(),
             _ => self.by_value(metric),
         }
+    }
+
+    /// Which patterns of a block have blocks of more than one symbol; made once for each block.
+    fn runs(&mut self, at: usize) -> Option<Rc<[u64]>> {
+        let (query, block, columns) = (self.query, self.blocks[at], &mut *self.columns);
+        self.known_runs.entry(at).or_insert_with(|| runs(query, block, columns).map(Rc::from)).clone()
     }
 
     fn align(&mut self, chosen: &mut Chosen<'a>) {
@@ -210,7 +232,7 @@ impl<'a> Ranking<'a, '_> {
                 break;
             }
             let block = self.blocks[at];
-            self.recalled[at].each_of(lcs, block.size, |hit| {
+            self.recalled[at].each_of(lcs, block.size, None, |hit| {
                 let mut chosen = Chosen::new(at, block, hit);
                 if !metric.is_early() {
                     self.align(&mut chosen);
@@ -276,30 +298,36 @@ impl<'a> Ranking<'a, '_> {
     fn by_potential(&mut self) -> Vec<Chosen<'a>> {
         let count = self.query.parameters.max_predictions;
         let (mut least, mut near) = (Least::new(count), Vec::new());
-        let bounds = bounds::Potential::new(self.query.len(), self.query.index.counts().widest);
         let frequency = self.meter.ensemble().frequency as f64;
-        for (bound, at, lcs) in self.groups(|block, lcs| bounds.whole(block.size, lcs)) {
+        let mut hits = Vec::new();
+        for Part { bound, at, lcs, has_run } in self.parts() {
             if bound < least.value() {
                 break;
             }
-            let block = self.blocks[at];
-            let scattered = bounds.scattered(block.size, lcs);
-            self.recalled[at].each_of(lcs, block.size, |hit| {
-                let mut chosen = Chosen::new(at, block, hit);
-                let hopeless = lcs > 1 && scattered < least.value();
-                if hopeless && !self.aligner.has_run(self.query, chosen.candidate.row) {
-                    return;
+            let (block, runs) = (self.blocks[at], has_run.and_then(|_| self.runs(at)));
+            let only = runs.as_deref().map(|runs| (runs, has_run == Some(true)));
+            hits.clear();
+            self.recalled[at].each_of(lcs, block.size, only, |hit| hits.push(hit));
+            in_batches(block, &hits, |batch| {
+                for &hit in batch {
+                    let mut chosen = Chosen::new(at, block, hit);
+                    self.align(&mut chosen);
+                    let candidate = &chosen.candidate;
+                    let high = self.meter.potential(&self.meter.plain(candidate), 1.0, candidate.shape.blocks);
+                    if high >= least.value() {
+                        least.offer(high - f64::from(candidate.frequency) / frequency);
+                        near.push((high, chosen));
+                    }
                 }
-                self.align(&mut chosen);
-                let candidate = &chosen.candidate;
-                let high = self.meter.potential(&self.meter.plain(candidate), 1.0, candidate.shape.blocks);
-                if high >= least.value() {
-                    least.offer(high - f64::from(candidate.frequency) / frequency);
-                    near.push((high, chosen));
-                }
+                bound >= least.value()
             });
         }
-        let mut top = Top::new(count);
+        self.best_of(near)
+    }
+
+    /// The best by potential among patterns with its upper bounds.
+    fn best_of(&mut self, mut near: Vec<(f64, Chosen<'a>)>) -> Vec<Chosen<'a>> {
+        let mut top = Top::new(self.query.parameters.max_predictions);
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
         for (high, chosen) in near {
             if high + MARGIN < top.least() {
@@ -309,6 +337,24 @@ impl<'a> Ranking<'a, '_> {
             top.offer(self.potential(&chosen.candidate), name, chosen);
         }
         top.into_sorted()
+    }
+
+    /// The recalled patterns by block, LCS and, where it can be told, whether a block has more than one symbol.
+    fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for &(at, lcs) in &self.meter.ensemble().groups {
+            let at = at as usize;
+            let block = self.blocks[at];
+            let bounds = bounds::Potential::new(self.query.len(), block.size, block.widest());
+            let is_split = lcs > 1 && matches!(self.recalled[at], Recalled::Column { .. });
+            let part = |bound, has_run| Part { bound, at, lcs, has_run };
+            parts.push(part(bounds.whole(lcs), is_split.then_some(true)));
+            if is_split {
+                parts.push(part(bounds.scattered(lcs), Some(false)));
+            }
+        }
+        parts.sort_by(|a, b| b.bound.total_cmp(&a.bound));
+        parts
     }
 
     /// Predictive information needs the share of every future: every recalled pattern is aligned.

@@ -3,13 +3,17 @@
 //! Called by `predict`. Each block answers for itself: by a pass over the postings of S, or, where only much of S in
 //! common is enough, by the patterns that hold one of its rare symbols.
 
-use crate::bits::Word;
+use crate::bits::{Word, bytes_from, equal_bytes, ones};
 use crate::block::{Block, Postings};
 use crate::columns::{Columns, run_wide, run_words};
 use crate::floats::{least_common, similarity_of};
 use crate::postings::WordPostings;
 use crate::query::Query;
 use crate::room::Counter;
+
+const FEW: usize = 16; // a block of which less than 1/16 is recalled lists them
+
+const BATCH: usize = 32; // as many rows as a processor fetches side by side, and more
 
 /// A recalled pattern of a block.
 ///
@@ -43,29 +47,32 @@ pub enum Recalled {
 }
 
 impl Recalled {
+    /// Whether nothing is recalled.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     /// Call `visit` with each recalled pattern of the block, in no particular order.
+    #[inline(always)]
     pub fn each(&self, size: usize, mut visit: impl FnMut(Hit)) {
         match self {
             Self::None => {}
-            Self::Column { least, lcs } => {
-                for (local, &lcs) in lcs.iter().enumerate().filter(|&(_, lcs)| lcs >= least) {
-                    visit(token_hit(local, lcs.into(), size));
-                }
-            }
+            Self::Column { least, lcs } => each_from(lcs, *least, |local| visit(token_hit(local, lcs[local], size))),
             Self::Hits(hits) => hits.iter().copied().for_each(visit),
         }
     }
 
-    /// Call `visit` with each recalled pattern of one `lcs`.
+    /// Call `visit` with each recalled pattern of one `lcs`; of a column only with those whose bit is as `only` says.
     #[inline(always)]
-    pub fn each_of(&self, wanted: u32, size: usize, mut visit: impl FnMut(Hit)) {
+    pub fn each_of(&self, wanted: u32, size: usize, only: Option<(&[u64], bool)>, mut visit: impl FnMut(Hit)) {
         match self {
             Self::None => {}
             Self::Column { lcs, .. } => {
                 for (chunk, values) in lcs.chunks(64).enumerate() {
-                    let bits = values.iter().rev().fold(0u64, |bits, &v| bits << 1 | u64::from(u32::from(v) == wanted));
-                    for place in crate::bits::ones(bits) {
-                        visit(token_hit(chunk * 64 + place, wanted, size));
+                    let allowed = only.map_or(!0, |(bits, is_set)| if is_set { bits[chunk] } else { !bits[chunk] });
+                    if allowed != 0 {
+                        let places = ones(equal_bytes(values, wanted as u8) & allowed);
+                        places.for_each(|place| visit(token_hit(chunk * 64 + place, wanted as u8, size)));
                     }
                 }
             }
@@ -77,8 +84,26 @@ impl Recalled {
     }
 }
 
+/// Call `visit` with patterns of a block, `BATCH` at a time, when their rows are at hand; it says whether to go on.
+pub fn in_batches(block: &Block, hits: &[Hit], mut visit: impl FnMut(&[Hit]) -> bool) {
+    for batch in hits.chunks(BATCH) {
+        block.touch(batch.iter().map(|hit| usize::from(hit.local)));
+        if !visit(batch) {
+            return;
+        }
+    }
+}
+
 #[inline(always)]
-fn token_hit(local: usize, lcs: u32, size: usize) -> Hit {
+fn each_from(lcs: &[u8], least: u8, mut visit: impl FnMut(usize)) {
+    for (chunk, values) in lcs.chunks(64).enumerate() {
+        ones(bytes_from(values, least)).for_each(|place| visit(chunk * 64 + place));
+    }
+}
+
+#[inline(always)]
+fn token_hit(local: usize, lcs: impl Into<u32>, size: usize) -> Hit {
+    let lcs = lcs.into();
     Hit { local: local as u16, lcs, size: size as u32, common: lcs }
 }
 
@@ -106,7 +131,7 @@ fn by_first_symbol(query: &Query, block: &Block) -> Recalled {
         });
     }
     let mut hits = Vec::new();
-    let mut visit = |local| hits.push(token_hit(local, 1, block.size));
+    let mut visit = |local| hits.push(token_hit(local, 1u32, block.size));
     match &block.postings {
         Postings::Narrow(postings) => first(postings, query.state[0], &mut visit),
         Postings::Middle(postings) => first(postings, query.state[0], &mut visit),
@@ -166,7 +191,18 @@ where
             return by_rare_symbols(query, block, postings, rare, least, columns);
         }
     }
-    Recalled::Column { least: least as u8, lcs: run_words(query, block.len(), postings, columns) }
+    of_column(run_words(query, block.len(), postings, columns), least as u8, block.size)
+}
+
+/// A column, or where few of a block are recalled, these.
+fn of_column(lcs: Vec<u8>, least: u8, size: usize) -> Recalled {
+    let recalled = lcs.iter().filter(|&&lcs| lcs >= least).count();
+    if recalled * FEW >= lcs.len() {
+        return Recalled::Column { least, lcs };
+    }
+    let mut hits = Vec::with_capacity(recalled);
+    each_from(&lcs, least, |local| hits.push(token_hit(local, lcs[local], size)));
+    sorted(hits)
 }
 
 /// Look at the patterns that hold one of the `rare` symbols: any other misses too many symbols of S to be recalled.
@@ -184,11 +220,11 @@ fn by_rare_symbols<W: Word>(
     }
     let mut hits = Vec::new();
     for (word, &bits) in seen.iter().enumerate() {
-        for local in crate::bits::ones(bits).map(|place| word * 64 + place) {
+        for local in ones(bits).map(|place| word * 64 + place) {
             let row = block.row(local).symbols;
             let lcs = row.iter().fold(!0u64, |word, &symbol| word.step(query.mask(symbol))).zeros();
             if usize::from(lcs) >= least {
-                hits.push(token_hit(local, lcs.into(), block.size));
+                hits.push(token_hit(local, lcs, block.size));
             }
         }
     }
