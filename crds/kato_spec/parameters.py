@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from kato_spec.errors import KatoError, shown
+from kato_spec.rules import ALLOWED
 
 RankMetric = Literal[
     "potential",
@@ -195,7 +196,9 @@ def allowed(name: str) -> str:
 
 
 def describe_schema(schema: Mapping[str, Any]) -> str:
-    """Say in words what a JSON schema of a scalar, an enumeration or a list allows."""
+    """Say in words what a JSON schema allows; `x-kato-allowed` in it is the words themselves."""
+    if ALLOWED in schema:
+        return str(schema[ALLOWED])
     if "anyOf" in schema:
         return " or ".join(describe_schema(branch) for branch in schema["anyOf"])
     if "const" in schema:
@@ -203,12 +206,38 @@ def describe_schema(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = str(schema.get("type", "any value"))
-    if kind == "array":
-        return "a list of " + describe_schema(schema["items"])
-    low, high = schema.get("minimum"), schema.get("maximum")
+    describe = {"array": _describe_list, "object": _describe_object, "string": _describe_text}.get(kind)
+    return describe(schema) if describe else kind + _bounds(schema.get("minimum"), schema.get("maximum"))
+
+
+def _describe_list(schema: Mapping[str, Any]) -> str:
+    """Say in words what a list may hold, and how many."""
+    most = f", at most {schema['maxItems']}" if "maxItems" in schema else ""
+    return f"a list of {describe_schema(schema['items'])}{most}"
+
+
+def _describe_object(schema: Mapping[str, Any]) -> str:
+    """Say in words which keys a mapping may have, and how many."""
+    if "properties" in schema:
+        return "a mapping with " + ", ".join(schema["properties"])
+    most = f" of at most {schema['maxProperties']} keys" if "maxProperties" in schema else ""
+    values = schema.get("additionalProperties")
+    return f"a mapping{most}" + (f" to {describe_schema(values)}" if isinstance(values, Mapping) else "")
+
+
+def _describe_text(schema: Mapping[str, Any]) -> str:
+    """Say in words how long a string may be, and what it must match."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    length = f" of {least} to {most} characters" if most is not None else ""
+    pattern = f" matching {schema['pattern']}" if "pattern" in schema else ""
+    return f"string{length}{pattern}"
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    """Say in words between which bounds a number may lie."""
     if low is None and high is None:
-        return kind
-    return f"{kind} {low}..{high}" if high is not None else f"{kind} >= {low}"
+        return ""
+    return f" {low}..{high}" if high is not None else f" >= {low}"
 
 
 def default_of(name: str) -> object:

@@ -21,9 +21,13 @@ class Record(BaseModel):
 class SessionDefaults(Record):
     """What a new session of the processor gets unless it asks for something else (`spec.sessions`)."""
 
-    ttl_seconds: Annotated[int, Field(ge=1)] = 3600
-    auto_extend: bool = True
-    max_active: Annotated[int, Field(ge=0)] = 0
+    ttl_seconds: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
+        3600, description="Time to live without activity, in seconds."
+    )
+    auto_extend: bool = Field(True, description="Whether every use of a session begins its time to live anew.")
+    max_active: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        0, description="Most sessions that may be active at once; 0 means any number."
+    )
 
 
 class ParametersRecord(Record):

@@ -5,7 +5,7 @@ Called by `oracle`; the service sends these bytes as they are. The form, which t
 - no space and no line break between tokens; UTF-8; escaped are only the quotation mark, the reverse solidus and the
   control characters below U+0020: by their letters b, t, n, f, r, the others by u and four lower-case hex digits;
 - integers without a point; floats as the shortest decimal that reads back as the same double: with a point and at
-  least one digit behind it from 1e-5 up to below 1e16 in magnitude, as `1.5e-6` or `1e16` beyond;
+  least one digit behind it from 1e-5 on in magnitude, below that as `9e-6` or `1.5e-6`; none reaches 1e16;
 - the answer: `predictions`, `future_potentials`;
 - a prediction: `type`, `name`, the fields of `metrics.Metrics` in their order, `emotives`, `metadata`, `matches`,
   `missing`, `extras`, `past`, `present`, `future`, `sequence`, `anomalies`;
@@ -40,7 +40,7 @@ def _shown(candidate: Candidate) -> dict[str, object]:
         "name": record.name,
         **{name: getattr(metrics, name) for name in _METRICS},
         "emotives": mean_emotives(record.emotives),
-        "metadata": {name: sorted(values) for name, values in sorted(record.metadata.items())},
+        "metadata": dict(sorted(record.metadata.items())),
         "matches": alignment.matches,
         "missing": alignment.missing,
         "extras": alignment.extras,

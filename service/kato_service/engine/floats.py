@@ -29,7 +29,7 @@ def left_sum(values: Iterable[float]) -> float:
 
 @lru_cache(maxsize=65536)
 def log2(x: float) -> float:
-    """Return the binary logarithm of a positive normal double, within 2 units in the last place; exact for powers of 2.
+    """Return the binary logarithm of a positive normal double, within 4 units in the last place; exact for powers of 2.
 
     `x = m * 2**e` with `0.5 <= m < 1`; when `m < 0.7071067811865476`, m is doubled and e is one less. With
     `s = (m - 1) / (m + 1)` and `z = s * s` the series `1 + z/3 + z**2/5 + ... + z**10/21` is taken by Horner from

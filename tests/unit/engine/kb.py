@@ -21,7 +21,6 @@ def events_of(observed: Iterable[Sequence[str]], sort: bool = True) -> Events:
 def learning_of(
     observed: Iterable[Sequence[str]],
     *,
-    op_id: str = "op",
     emotives: Sequence[Mapping[str, float]] = (),
     metadata: Sequence[Mapping[str, str]] = (),
     parameters: Parameters | None = None,
@@ -29,7 +28,7 @@ def learning_of(
     """Build the learning of an STM, given as observed."""
     settled = parameters or Parameters()
     return learning.build(
-        op_id,
+        "op",
         events_of(observed, settled.sort_symbols),
         emotives=emotives,
         metadata=[{name: [value] for name, value in found.items()} for found in metadata],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.unit.engine.answers import specified_cases
 from tests.unit.engine.kb import case_kb, predictions
 
-CASES = json.loads((Path(__file__).parents[2] / "golden" / "vectors.json").read_text())
+CASES = specified_cases()
 
 
 def wanted_of(expected: dict[str, Any]) -> dict[str, object]:

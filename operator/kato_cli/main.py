@@ -1,0 +1,105 @@
+"""The `kato` program: its commands, and how their errors become one line and an exit code.
+
+Entry points `kato`, `kubectl-kato` and `python -m kato_cli` (spec: cli.md, "Habits").
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from kato_cli import apply, demo, listing, serve, start, stop, talk
+from kato_cli.terminal import notice, say
+from kato_client import KatoClientError
+from kato_operator.local.files import InvalidFiles
+from kato_spec.errors import KatoError
+
+KATO = "kato: memories that learn sequences of symbols and predict what comes next, run on this machine."
+KUBECTL = (
+    "kato as a kubectl plugin. So far it manages the instances that run as processes of this machine, exactly as the "
+    "`kato` program does; it never talks to a cluster. Manifests for a cluster go through `kubectl apply`."
+)
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a help text: commands to copy, one a line (which the first character asks for)."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def program(about: str) -> typer.Typer:
+    """Return the program with all its commands."""
+    app = typer.Typer(
+        help=about,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=examples("kato demo", "kato apply -f examples/quickstart.yaml", "kato list", "kato stop --all"),
+    )
+    app.callback(invoke_without_command=True)(_begin)
+    app.command(epilog=examples("kato start --id first --recall-threshold 0.5", "kato start --port-range 8001-8010"))(
+        start.start
+    )
+    app.command(epilog=examples("kato apply -f examples/quickstart.yaml", "kato apply -f manifests/ --prune"))(
+        apply.apply
+    )
+    app.command(epilog=examples("kato delete -f examples/quickstart.yaml"))(apply.delete)
+    app.command("list", epilog=examples("kato list", "kato list -o wide", "kato list -o json"))(listing.list_instances)
+    app.command(epilog=examples("kato stop first", "kato stop --all"))(stop.stop)
+    app.command(epilog=examples("kato status first", "kato status first -o json"))(listing.status)
+    app.command(epilog=examples("kato logs first", "kato logs first --tail 20 -f"))(listing.logs)
+    app.command(epilog=examples("kato observe first hello world", "kato observe first --each one two three"))(
+        talk.observe
+    )
+    app.command(epilog=examples("kato learn first"))(talk.learn)
+    app.command(epilog=examples("kato predict first", "kato predict first -o json"))(talk.predict)
+    app.command(epilog=examples("kato stm first"))(talk.stm)
+    app.command(epilog=examples("kato serve --processor-id first --port 8000 --data-dir ./memory"))(serve.serve)
+    app.command(epilog=examples("kato demo", "kato demo --sentences 500"))(demo.demo)
+    return app
+
+
+def main() -> None:
+    """Run `kato`."""
+    sys.exit(run(program(KATO), "kato"))
+
+
+def kubectl_main() -> None:
+    """Run `kubectl kato`."""
+    sys.exit(run(program(KUBECTL), "kubectl kato"))
+
+
+def run(app: typer.Typer, name: str) -> int:
+    """Run the program on this process's arguments; return 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        result = app(prog_name=name, standalone_mode=False)
+    except InvalidFiles as error:
+        for problem in error.problems:
+            notice(str(problem))
+        notice("nothing was started or changed")
+        return 1
+    except (KatoError, KatoClientError) as error:
+        notice(str(error))
+        return 1
+    except OSError as error:
+        notice(f"{error.filename or name}: {error.strerror}")
+        return 1
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)  # errors of usage know the command they are about
+        shows = context.command_path if context else name
+        notice(f"{' '.join(error.format_message().split())} (`{shows} --help` shows how)")
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _begin(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        say(metadata.version("kato-operator"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        say(context.get_help())

@@ -1,0 +1,81 @@
+"""`kato serve`: the service of one processor in the foreground; what `kato start` and the container image run.
+
+Spec: cli.md and service.md, "Limits and figures". A test keeps these flags equal to the service's settings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+
+from kato_cli.terminal import notice
+from kato_spec.errors import shown
+
+Level = Literal["debug", "info", "warning", "error"]
+LogForm = Literal["json", "console"]
+
+
+def serve(
+    processor_id: Annotated[str | None, typer.Option(help="The processor's ID. Default: kato.")] = None,
+    processor_name: Annotated[str | None, typer.Option(help="Its human-readable name. Default: KatoProcessor.")] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Namespace in the names of keys and databases. Default: local.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the API. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes any free one. Default: 8000.")] = None,
+    internal_host: Annotated[
+        str | None, typer.Option(help="Address of the operator's side door. Default: 127.0.0.1.")
+    ] = None,
+    internal_port: Annotated[int | None, typer.Option(help="Port of the side door; left out: there is none.")] = None,
+    internal_token: Annotated[
+        str | None, typer.Option(help="Bearer token of the side door; better by the environment.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Directory of the databases; left out: nothing is kept.")
+    ] = None,
+    parameters_file: Annotated[
+        Path | None, typer.Option(help="A parameters record as JSON, taken up at the start.")
+    ] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help="Bearer tokens of the API, comma-separated; better by the environment.")
+    ] = None,
+    max_body_bytes: Annotated[int | None, typer.Option(help="Largest request body, in bytes. Default: 10 MiB.")] = None,
+    log_level: Annotated[Level | None, typer.Option(help="The least level logged. Default: info.")] = None,
+    log_format: Annotated[LogForm | None, typer.Option(help="JSON lines, or lines for people. Default: json.")] = None,
+    grace_seconds: Annotated[
+        int | None, typer.Option(help="Seconds for requests in flight at the end. Default: 25.")
+    ] = None,
+) -> None:
+    """Run the service of one processor in the foreground.
+
+    It ends at SIGTERM or Ctrl-C. Each option may also be given in the environment, such as KATO_PORT for --port; the
+    option wins.
+    """
+    given = {name: value for name, value in locals().items() if value is not None}
+    # Only this command needs the service; its web framework must not slow down the others.
+    try:
+        from kato_service.app import serve as run_service  # noqa: PLC0415 - see above
+        from kato_service.settings import Settings  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        notice(f"the service needs {error.name}, which is not installed: pip install 'kato-operator[service]'")
+        raise typer.Exit(1) from error
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise typer.BadParameter("; ".join(_problems(error))) from error
+    run_service(settings)
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """Say what is wrong with each setting; a secret's value is never shown."""
+    found = []
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        value = "" if "token" in name or not name else f"{shown(detail['input'])} is not allowed: "
+        found.append(
+            f"--{name.replace('_', '-')} (KATO_{name.upper()}): {value}{detail['msg']}" if name else detail["msg"]
+        )
+    return found

@@ -1,0 +1,68 @@
+"""`kato start`: one instance on this machine, described by flags (spec: cli.md)."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated
+
+import typer
+
+from kato_cli.flags import overrides, with_parameter_flags
+from kato_cli.here import machine
+from kato_cli.options import Output
+from kato_cli.terminal import dump, err, notice, say
+from kato_operator.local import asked as wishes
+from kato_operator.local.asked import Asked
+from kato_operator.local.machine import DEFAULT_NAME, Order
+from kato_operator.local.names import default_id, sanitise
+from kato_operator.local.ports import PortWish
+from kato_spec.errors import Rejected
+from kato_spec.records import ParametersRecord
+
+
+@with_parameter_flags
+def start(
+    instance_id: Annotated[
+        str | None, typer.Option("--id", help="The processor's ID. Default: kato-<time>-<pid>.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="The human-readable name.")] = DEFAULT_NAME,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port wanted; when it is taken, the next free one. Default: 8000."),
+    ] = None,
+    port_range: Annotated[str | None, typer.Option(help="Keep to these ports, such as 8001-8010.")] = None,
+    exact_port: Annotated[
+        bool, typer.Option("--exact-port", help="Fail when --port is taken, and say who has it.")
+    ] = False,
+    output: Output = None,
+    **parameters: object,
+) -> None:
+    """Start one instance on this machine and wait until it answers.
+
+    Its memory is found again when an instance of the same ID was here before.
+    """
+    try:
+        found = sanitise(instance_id) if instance_id is not None else default_id(time.time(), os.getpid())
+        wish = PortWish.of(port, port_range=port_range, exact=exact_port)
+    except Rejected as error:
+        raise typer.BadParameter(str(error)) from error
+    here = machine()
+    before = wishes.load(here.home, found)
+    record = ParametersRecord(uid="", generation=0, display_name=name, parameters=overrides(parameters))
+    asked = Asked(
+        requested=instance_id or found,
+        port=wish.first,
+        parameters=wishes.successor(before.parameters, record),
+        sessions=before.sessions,
+    )
+    if instance_id not in (None, found):
+        notice(f"ID {instance_id!r} became {found}")
+    with err().status(f"starting {found} ..."):
+        instance = here.start([Order(found, asked, wish)])[found]
+    if output:
+        dump({"id": found, "url": instance.url, **instance.model_dump(mode="json")}, output)
+        return
+    moved = "" if instance.api_port == wish.first else f" ({wish.first} was taken)"
+    for key, value in {"id": found, "name": name, "port": f"{instance.api_port}{moved}", "url": instance.url}.items():
+        say(f"{key:<5} {value}")

@@ -1,0 +1,83 @@
+"""What the commands print: results on stdout, everything else on stderr, colours only on a terminal.
+
+Called by every command (spec: cli.md, "Habits"). Rich itself heeds NO_COLOR and what stdout is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+import yaml
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+_WIDER_THAN_ANY_TABLE = 10_000
+
+
+def out() -> Console:
+    """Return stdout as it is now."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def err() -> Console:
+    """Return stderr as it is now."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Print one line of the result; it is never wrapped, so that a script reads it as it is."""
+    typer.echo(text)
+
+
+def notice(text: str) -> None:
+    """Print what a user should know beside the result."""
+    typer.echo(f"kato: {text}", err=True)
+
+
+def dump(value: Any, form: str) -> None:  # noqa: ANN401 - any JSON value
+    """Print a value for a program: as JSON or as YAML."""
+    if form == "yaml":
+        say(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip("\n"))
+    else:
+        say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table as kubectl does: no lines, nothing cut off, whatever the width of the terminal."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for title in head:
+        table.add_column(title, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = out()
+    console.width = _WIDER_THAN_ANY_TABLE
+    with console.capture() as capture:
+        console.print(table)
+    say("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def grid(head: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+    """Return an empty table for people to read; the columns in `numbers` are set flush right and never broken."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for title in head:
+        is_number = title in numbers
+        table.add_column(title, justify="right" if is_number else "left", no_wrap=is_number)
+    return table
+
+
+def progress() -> Progress:
+    """Return a progress bar on stderr; where that is no terminal, only its last state is printed."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=err(),
+    )

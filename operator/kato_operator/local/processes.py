@@ -1,0 +1,136 @@
+"""Processes of this machine: started detached, recognised by PID and start time, stopped without losing their data.
+
+Called by `registry` (who is alive, who runs at all) and `machine` (spec: cli.md, "Registry").
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from kato_operator.local.home import Home
+from kato_spec.keys import child_name
+
+STOP_WITHIN = 5.0
+_GRACE = 4.0
+_POLL_SECONDS = 0.02
+# Start times come from ticks since boot and the wall clock; a clock step between two readings moves them a little.
+_SAME_START = 1.0
+MARK = "KATO_INSTANCE"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One process and no other: a PID together with when it started (seconds since 1970)."""
+
+    pid: int
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An instance that runs, as its process's own environment describes it."""
+
+    id: str
+    name: str
+    api_port: int
+    internal_port: int
+    identity: Identity
+
+
+def spawn(environment: Mapping[str, str], directory: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start `kato serve` in a session of its own, so that it outlives this program and its terminal."""
+    # Appended to: what the last run said is what one wants to read after a crash.
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kato_cli", "serve"],
+            env=dict(environment),
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def started(pid: int) -> float:
+    """Return when the process with `pid`, a child of this one, started (seconds since 1970)."""
+    return psutil.Process(pid).create_time()
+
+
+def alive(identity: Identity) -> bool:
+    """Say whether that very process still runs; another program with its PID is not it."""
+    return _same(identity) is not None
+
+
+def stop(identities: Iterable[Identity]) -> None:
+    """End these processes: asked first, then killed; all are gone after `STOP_WITHIN` seconds.
+
+    One that is gone already, or whose PID another program has, is left alone.
+    """
+    running = [process for identity in identities if (process := _same(identity))]
+    _each(running, "terminate")
+    stubborn = _left(running, _GRACE)
+    _each(stubborn, "kill")
+    _left(stubborn, STOP_WITHIN - _GRACE)
+
+
+def discover(home: Home) -> Iterator[Found]:
+    """Yield the instances of this home that run now, whatever the registry says."""
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            instance_id = environment.get(MARK, "")
+            if environment.get("KATO_DATA_DIR") != str(home.data(instance_id)) or not _serves(process, instance_id):
+                continue
+            yield Found(
+                id=instance_id,
+                name=environment["KATO_PROCESSOR_NAME"],
+                api_port=int(environment["KATO_PORT"]),
+                internal_port=int(environment["KATO_INTERNAL_PORT"]),
+                identity=Identity(process.pid, process.create_time()),
+            )
+        except (psutil.Error, KeyError, ValueError):
+            continue  # another user's process, one that has just ended, or one that kato did not start
+
+
+def _serves(process: psutil.Process, instance_id: str) -> bool:
+    """Tell the service from another program that inherited its environment."""
+    words = process.cmdline()
+    return process.status() != psutil.STATUS_ZOMBIE and ("kato_cli" in words or words[:1] == [child_name(instance_id)])
+
+
+def _running(pid: int) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _same(identity: Identity) -> psutil.Process | None:
+    process = _running(identity.pid)
+    return process if process and abs(process.create_time() - identity.started) <= _SAME_START else None
+
+
+def _left(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended, and return those that have not; one that waits for its parent's notice has ended."""
+    deadline = time.monotonic() + seconds
+    while processes and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        processes = [process for process in processes if process.is_running() and _running(process.pid)]
+    return processes
+
+
+def _each(processes: Iterable[psutil.Process], signal: str) -> None:
+    for process in processes:
+        try:
+            getattr(process, signal)()
+        except psutil.NoSuchProcess:
+            continue  # it ended by itself meanwhile, which is what was wanted

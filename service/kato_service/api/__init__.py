@@ -1,0 +1,1 @@
+"""The HTTP API over the processor's flows: what is asked, what is answered, what is refused."""

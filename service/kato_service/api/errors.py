@@ -1,0 +1,190 @@
+"""The one mapping from domain errors to HTTP, and the one shape of an error that old and new clients can read.
+
+Called by the front door and by both applications (spec: service.md, "Errors").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from kato_service.api.context import request_id
+from kato_service.api.json import Json
+from kato_service.engine.limits import VectorDimension
+from kato_service.processor import errors
+from kato_spec.errors import KatoError, Rejected, Transient, shown
+from kato_spec.parameters import InvalidParameters
+
+log = structlog.get_logger()
+
+
+class ErrorDetails(BaseModel):
+    """What went wrong, for programs. More keys by code: `field`, `value`, `allowed`, `session_id`..."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """Every error of the API."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "detail": "session_id: 'kato.x' is not allowed; allowed: the id of a session that exists",
+                "error": {"code": "SESSION_NOT_FOUND", "message": "...", "session_id": "kato.x"},
+                "request_id": "b0a6e5c1f2d34c7e",
+            }
+        }
+    )
+
+    detail: str | dict[str, Any]
+    error: ErrorDetails
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The status and code of a kind of error."""
+
+    status: int
+    code: str
+
+
+RULES: Mapping[type[KatoError], Rule] = {
+    errors.SessionNotFound: Rule(404, "SESSION_NOT_FOUND"),
+    errors.PatternNotFound: Rule(404, "PATTERN_NOT_FOUND"),
+    errors.DeclarationNotFound: Rule(404, "DECLARATION_NOT_FOUND"),
+    errors.EmptyMemory: Rule(400, "EMPTY_STM"),
+    VectorDimension: Rule(400, "VectorDimensionError"),
+    InvalidParameters: Rule(400, "INVALID_CONFIGURATION"),
+    errors.InvalidRecord: Rule(400, "INVALID_RECORD"),
+    errors.StaleGeneration: Rule(409, "STALE_GENERATION"),
+    errors.KeyReused: Rule(422, "IDEMPOTENCY_KEY_REUSED"),
+    errors.TooManySessions: Rule(429, "TOO_MANY_SESSIONS"),
+    errors.StillLoading: Rule(503, "LOADING"),
+    errors.StoreUnavailable: Rule(503, "STORE_UNAVAILABLE"),
+    Transient: Rule(503, "UNAVAILABLE"),
+    Rejected: Rule(422, "VALIDATION_ERROR"),
+    KatoError: Rule(500, "INTERNAL_ERROR"),
+}
+STATUS_CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+MEANINGS = {
+    400: "The request asks for something that cannot be: an empty STM, a value out of range, a vector's dimension.",
+    401: "No bearer token, or none that is known here.",
+    404: "No such session, pattern or path.",
+    409: "A newer generation is live.",
+    413: "The body is larger than `max_body_bytes`.",
+    422: "The body or query is malformed: JSON, types, missing fields.",
+    429: "The processor's session limit is reached; retry later.",
+    503: "The processor is loading or a store is away; retry later.",
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of a route: `statuses` and those that every route may answer."""
+    every = sorted({*statuses, 401, 413, 422, 503})
+    return {status: {"model": ErrorBody, "description": MEANINGS[status]} for status in every}
+
+
+def answer(
+    status: int,
+    code: str,
+    detail: str | Mapping[str, Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Json:
+    """Return an error in the one shape; `fields` join `error`."""
+    message = detail if isinstance(detail, str) else detail["error"]
+    error = {"code": code, "message": message, **(fields or {})}
+    return Json({"detail": detail, "error": error, "request_id": request_id()}, status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer every error in the one shape."""
+    app.add_exception_handler(KatoError, _domain)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _domain(_: Request, error: Exception) -> Json:
+    rule = next(RULES[kind] for kind in type(error).__mro__ if kind in RULES)
+    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, Transient) else None
+    return answer(rule.status, rule.code, _detail(error), headers=headers, fields=_fields(error))
+
+
+def _detail(error: Exception) -> str | dict[str, Any]:
+    if isinstance(error, InvalidParameters):
+        return {"error": "Invalid configuration; nothing was changed", "validation_errors": error.problems}
+    if isinstance(error, errors.EmptyMemory):
+        return "Cannot learn from empty STM; observe something first"
+    if isinstance(error, errors.SessionNotFound):
+        return f"Session {shown(error.session_id)} does not exist or has expired; create one with POST /sessions"
+    return str(error)
+
+
+def _fields(error: Exception) -> dict[str, Any]:
+    if isinstance(error, errors.SessionNotFound):
+        return {"session_id": error.session_id}
+    if isinstance(error, VectorDimension):
+        return {"expected_dimension": error.expected, "actual_dimension": error.actual}
+    if isinstance(error, InvalidParameters):
+        return {"validation_errors": error.problems}
+    if isinstance(error, Rejected):
+        return {"field": error.field, "value": shown(error.value), "allowed": error.allowed}
+    return {}
+
+
+async def _malformed(_: Request, error: Exception) -> Json:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    first = problems[0]
+    if first["type"] == "json_invalid":
+        why = first["ctx"]["error"]
+        return _refused("body", f"not valid JSON at character {first['loc'][-1]} ({why})", "JSON; NaN is none")
+    allowed = "JSON, under Content-Type: application/json" if isinstance(first["input"], bytes) else first["msg"]
+    return _refused(_place(first["loc"]), shown(first["input"]), allowed)
+
+
+def _refused(field: str, value: str, allowed: str) -> Json:
+    detail = f"{field}: {value} is not allowed; allowed: {allowed}"
+    return answer(422, "VALIDATION_ERROR", detail, fields={"field": field, "value": value, "allowed": allowed})
+
+
+def _place(location: Sequence[int | str]) -> str:
+    """Write `("body", "strings", 0)` as `strings[0]`, the way a client would point at it."""
+    inner = location[1:] or location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner).lstrip(".")
+
+
+async def _http(request: Request, error: Exception) -> Json:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return too_large(request.app.state.max_body_bytes)
+    detail = f"{request.method} {request.url.path}: {HTTPStatus(status).phrase}; /docs lists what there is"
+    return answer(status, STATUS_CODES.get(status, "HTTP_ERROR"), detail, headers=headers)
+
+
+def too_large(limit: int) -> Json:
+    """Return the answer to a body of more than `limit` bytes; the rest of it is not read."""
+    detail = f"The body is larger than {limit} bytes; send less at once"
+    return answer(413, "BODY_TOO_LARGE", detail, headers={"Connection": "close"}, fields={"allowed": limit})
+
+
+async def _unexpected(request: Request, error: Exception) -> Json:
+    log.error("unexpected_error", path=request.url.path, request_id=request_id(), exc_info=error)
+    return answer(
+        500, "INTERNAL_ERROR", "Something is wrong inside the service; its log says more under the request id"
+    )

@@ -1,0 +1,227 @@
+"""The composition root: settings in, a serving process out.
+
+Called by the command line's `kato serve` and by tests. Everything real is made here: sockets, stores, clock, ids,
+matcher; two servers run on one event loop, the API and the operator's side door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import setproctitle
+import structlog
+import uvicorn
+import uvloop
+from pydantic import ValidationError
+from starlette.types import ASGIApp
+
+from kato_service import logs
+from kato_service.api import applications
+from kato_service.engine.oracle import OracleMatcher
+from kato_service.processor.errors import InvalidRecord
+from kato_service.processor.ports import MemoryStore, SessionStore
+from kato_service.processor.processor import Processor
+from kato_service.processor.world import RandomIds, SystemClock
+from kato_service.settings import Settings
+from kato_service.stores.directory import DataDirectory
+from kato_service.stores.memory import VolatileMemory, VolatileSessions
+from kato_service.stores.sqlite_memory import SqliteMemory
+from kato_service.stores.sqlite_sessions import SqliteSessions
+from kato_spec.errors import KatoError, Rejected
+from kato_spec.keys import child_name
+from kato_spec.records import ParametersRecord
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An application and the bound socket it is served on."""
+
+    app: ASGIApp
+    socket: socket.socket
+
+    @property
+    def port(self) -> int:
+        """The port that was bound."""
+        port: int = self.socket.getsockname()[1]
+        return port
+
+
+class PortTaken(Rejected):
+    """Another program listens on the port."""
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to `_serve`, which has two servers to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight, fold the memory and return.
+
+    What keeps the process from starting is said in one line on standard error, and the process exits with 1.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    setproctitle.setproctitle(child_name(settings.processor_id))
+    try:
+        with ExitStack() as held:
+            record = _read_record(settings.parameters_file)
+            processor = create_processor(settings, held)
+            listeners = create_listeners(settings, processor, held)
+            uvloop.run(_serve(settings, processor, record, listeners))
+        log.info("stopped", processor=processor.id)
+    except KatoError as error:
+        sys.stderr.write(f"{child_name(settings.processor_id)} cannot start: {error}\n")
+        sys.exit(1)
+
+
+def create_processor(settings: Settings, held: ExitStack) -> Processor:
+    """Open the stores and put a processor on them; `held` keeps the data directory locked.
+
+    Raises:
+        DataDirectoryInUse, UnsupportedSchema, StoreDamaged.
+    """
+    memory, sessions = _open_stores(settings.data_dir, held)
+    return Processor(
+        settings.processor_id,
+        settings.processor_name,
+        memory=memory,
+        sessions=sessions,
+        clock=SystemClock(),
+        ids=RandomIds(settings.processor_id),
+        make_matcher=OracleMatcher,
+    )
+
+
+def create_app(settings: Settings, processor: Processor) -> ASGIApp:
+    """Return the API of `processor` under `settings`."""
+    return applications.api(processor, tokens=settings.api_tokens, max_body_bytes=settings.max_body_bytes)
+
+
+def create_listeners(settings: Settings, processor: Processor, held: ExitStack) -> list[Listener]:
+    """Bind the API's port and, where the settings open it, the side door's; `held` closes them.
+
+    Raises:
+        PortTaken: another program listens there.
+    """
+    listeners = [Listener(create_app(settings, processor), _bind("port", settings.host, settings.port, held))]
+    if settings.internal_port is not None and settings.internal_token is not None:
+        token = settings.internal_token.get_secret_value()
+        app = applications.side_door(processor, token=token, max_body_bytes=settings.max_body_bytes)
+        bound = _bind("internal_port", settings.internal_host, settings.internal_port, held)
+        listeners.append(Listener(app, bound))
+    return listeners
+
+
+async def _serve(
+    settings: Settings, processor: Processor, record: ParametersRecord | None, listeners: list[Listener]
+) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    servers = [_Server(_server_config(settings, listener.app)) for listener in listeners]
+    serving = [
+        asyncio.create_task(server.serve(sockets=[listener.socket]))
+        for server, listener in zip(servers, listeners, strict=True)
+    ]
+    try:
+        await _start_and_wait(settings, processor, record, listeners, stop)
+    finally:
+        processor.draining = True
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving)
+        await processor.stop()
+
+
+async def _start_and_wait(
+    settings: Settings,
+    processor: Processor,
+    record: ParametersRecord | None,
+    listeners: list[Listener],
+    stop: asyncio.Event,
+) -> None:
+    """Return when the process is to stop; a stop during the start cuts the start off."""
+    stopping = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(processor.start(record))
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        return
+    await starting
+    log.info(
+        "serving",
+        processor=processor.id,
+        host=settings.host,
+        port=listeners[0].port,
+        internal_port=listeners[1].port if len(listeners) > 1 else None,
+        patterns=processor.library.patterns(),
+    )
+    await stopping
+
+
+def _server_config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+
+
+def _open_stores(data_dir: Path | None, held: ExitStack) -> tuple[MemoryStore, SessionStore]:
+    if data_dir is None:
+        return VolatileMemory(), VolatileSessions()
+    directory = DataDirectory(data_dir)
+    held.callback(directory.release)
+    return SqliteMemory(directory.memory), SqliteSessions(directory.sessions)
+
+
+def _bind(setting: str, host: str, port: int, held: ExitStack) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortTaken(
+            setting, port, f"a port of {host} that this process may listen on ({error.strerror})"
+        ) from error
+    return held.enter_context(bound)
+
+
+def _read_record(path: Path | None) -> ParametersRecord | None:
+    """Read the parameters record of a file.
+
+    Raises:
+        InvalidRecord: the file cannot be read or holds no such record.
+    """
+    if path is None:
+        return None
+    try:
+        return ParametersRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidRecord("parameters_file", str(path), f"a readable file ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise InvalidRecord("parameters_file", str(path), f"a parameters record; {place}: {first['msg']}") from error

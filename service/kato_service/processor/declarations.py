@@ -1,0 +1,131 @@
+"""Declared sessions: what the operator wants to exist, made and kept here. Called by the side door and the sweep.
+
+Spec: operator.md, "KatoSession" and "How the operator and the service speak".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from kato_service.processor.errors import DeclarationNotFound, InvalidRecord, StaleGeneration
+from kato_service.processor.model import Declaration, Session
+from kato_service.processor.ports import SessionStore
+from kato_service.processor.sessions import NOTHING, Sessions
+from kato_spec.parameters import parse_overrides
+from kato_spec.records import DeclarationRecord, DeclaredSession
+
+
+class Declarations:
+    """The declarations of one processor, each bound to one session."""
+
+    def __init__(self, store: SessionStore, sessions: Sessions) -> None:
+        self._store, self._sessions = store, sessions
+        self._turn = asyncio.Lock()
+
+    async def put(self, record: DeclarationRecord) -> DeclaredSession:
+        """Bring the declared session to what `record` says, making it where it never was or is to be renewed.
+
+        Raises:
+            StaleGeneration: a newer generation of the declaration is here.
+            InvalidRecord: it names another user than before.
+            InvalidParameters: naming every bad value of its configuration.
+        """
+        parse_overrides(record.config)
+        async with self._turn:
+            known = await self._store.declaration(record.uid)
+            if known is None:
+                return await self._bind(record)
+            _check_change(known.record, record)
+            session = await self._sessions.find(known.session_id)
+            if session is None and record.expiry_policy == "Renew":
+                return await self._bind(record)
+            if known.record != record:
+                await self._store.declare(Declaration(record, known.session_id), None)
+            if session is not None and self._declared(session, record) != session:
+                session = await self._bring(session.id, record)
+            return _state(record, known.session_id, session)
+
+    async def withdraw(self, uid: str) -> None:
+        """Remove a declaration and its session.
+
+        Raises:
+            DeclarationNotFound: there is none of this uid.
+        """
+        async with self._turn:
+            if not await self._store.withdraw(uid):
+                raise DeclarationNotFound(uid)
+
+    async def renew(self, uid: str) -> None:
+        """Make the session of a declaration again if it is gone and to be renewed."""
+        async with self._turn:
+            known = await self._store.declaration(uid)
+            if known and known.record.expiry_policy == "Renew" and not await self._sessions.find(known.session_id):
+                await self._bind(known.record)
+
+    async def renew_all(self) -> None:
+        """Do that for every declaration, as a start does."""
+        for known in await self._store.declarations():
+            await self.renew(known.record.uid)
+
+    async def state(self) -> list[DeclaredSession]:
+        """Return how every declared session stands."""
+        return [
+            _state(known.record, known.session_id, await self._sessions.find(known.session_id))
+            for known in await self._store.declarations()
+        ]
+
+    async def _bind(self, record: DeclarationRecord) -> DeclaredSession:
+        session = self._declared(self._sessions.new(record.user_id), record)
+        await self._store.declare(Declaration(record, session.id), session)
+        return _state(record, session.id, session)
+
+    async def _bring(self, session_id: str, record: DeclarationRecord) -> Session:
+        async def step(session: Session) -> tuple[Session, None]:
+            return self._declared(session, record), None
+
+        return (await self._sessions.act(session_id, step, NOTHING, slides=False)).session
+
+    def _declared(self, session: Session, record: DeclarationRecord) -> Session:
+        """Return the session as declared: it owns the keys it names; keys that others have set are left alone."""
+        wanted: Mapping[str, Any] = parse_overrides(record.config).values
+        kept = {key: value for key, value in session.config.items() if key not in session.declared_keys}
+        ttl = record.ttl_seconds or self._sessions.default_ttl
+        return replace(
+            session,
+            declaration=record.uid,
+            declared_keys=tuple(sorted(wanted)),
+            config={**kept, **wanted},
+            metadata=record.metadata,
+            ttl_seconds=ttl,
+            expires_at=session.expires_at + ttl - session.ttl_seconds,
+        )
+
+
+def _check_change(known: DeclarationRecord, record: DeclarationRecord) -> None:
+    if record.generation < known.generation:
+        raise StaleGeneration(record.generation, known.generation)
+    if record.user_id != known.user_id:
+        raise InvalidRecord("user_id", record.user_id, f"{known.user_id!r}, which this declaration began with")
+
+
+def _state(record: DeclarationRecord, session_id: str, session: Session | None) -> DeclaredSession:
+    if session is None:
+        return DeclaredSession(uid=record.uid, generation=record.generation, session_id=session_id, phase="Expired")
+    return DeclaredSession(
+        uid=record.uid,
+        generation=record.generation,
+        session_id=session_id,
+        phase="Active",
+        created_at=_time(session.created_at),
+        expires_at=_time(session.expires_at),
+        last_activity=_time(session.last_activity),
+        stm_length=len(session.stm),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

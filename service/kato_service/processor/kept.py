@@ -1,0 +1,51 @@
+"""The predictions last computed for each session, as bytes. Called by `predict`.
+
+Kept in this process only, within a bound: whoever finds none computes them again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from kato_service.engine.model import Events
+from kato_spec.parameters import Parameters
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer of the engine, and all that it depends on."""
+
+    seq: int
+    stm: Events
+    parameters: Parameters
+    body: bytes
+
+
+class KeptPredictions:
+    """The newest answers, the oldest going first when they outgrow `max_bytes`."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._bytes = 0
+        self._max_bytes = max_bytes
+
+    def put(self, session_id: str, kept: Kept) -> None:
+        """Keep `kept` as the last answer of the session."""
+        self.forget(session_id)
+        self._kept[session_id] = kept
+        self._bytes += len(kept.body)
+        while self._bytes > self._max_bytes:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= len(oldest.body)
+
+    def get(self, session_id: str) -> Kept | None:
+        """Return the session's last answer, or None."""
+        return self._kept.get(session_id)
+
+    def forget(self, session_id: str) -> None:
+        """Drop what is kept for the session."""
+        if found := self._kept.pop(session_id, None):
+            self._bytes -= len(found.body)

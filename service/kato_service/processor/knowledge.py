@@ -1,0 +1,210 @@
+"""One knowledge base: the matcher in memory, fed by the log, and the one queue through which it learns.
+
+Called by `library`, which holds one per node. Everything that sessions learn at the same moment becomes one entry of
+the log (group commit); a learning counts once, whoever asks how often (spec: service.md, "Memory is a log").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import structlog
+
+from kato_service.engine.model import Events, Matcher, Operation, PatternRecord
+from kato_service.processor.changes import Changes
+from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken, StoreUnavailable
+from kato_service.processor.gate import Gate
+from kato_service.processor.ports import Clock, Entry, Fold, MemoryStore
+from kato_spec.errors import KatoError
+from kato_spec.parameters import Parameters
+
+FOLD_AFTER = 1000  # operations since the last fold
+ENTRY_UNITS = 256  # commits that share one entry
+KEEP_OP_IDS = 24 * 3600.0  # seconds beyond compaction
+Result = TypeVar("Result")
+Waiting = tuple[Sequence[Operation], "asyncio.Future[int]"]
+log = structlog.get_logger()
+
+
+class Knowledge:
+    """The KB of one node. Used on the event loop; only matching leaves it, for `threads`.
+
+    `matcher` may be read between two awaits. `seq` is the last entry it holds.
+    """
+
+    def __init__(
+        self, node: str, *, store: MemoryStore, clock: Clock, make: Callable[[], Matcher], threads: Executor
+    ) -> None:
+        self.node = node
+        self.matcher = make()
+        self.seq = 0
+        self._folded = 0
+        self._changes = Changes()
+        self._store, self._clock, self._make, self._threads = store, clock, make, threads
+        self._gate = Gate()
+        self._advancing = asyncio.Lock()
+        self._folding = asyncio.Lock()
+        self._queue: list[Waiting] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writing = False
+
+    async def load(self, report: Callable[[int], None] = lambda _: None) -> None:
+        """Read the whole KB from the store; `report` hears how many patterns each chunk brought."""
+        while True:
+            snapshot = await self._store.load(self.node)
+            matcher = self._make()
+            records: list[PatternRecord] = []
+            try:
+                async for chunk in snapshot.patterns:
+                    records += chunk
+                    report(len(chunk))
+                entries = await self._store.tail(self.node, snapshot.seq)
+            except LogCompacted:
+                continue
+            await self._off_loop(matcher.load, records, snapshot.vectors)
+            async with self._gate.writing():
+                self.matcher, self._changes = matcher, Changes()
+                self.seq = self._folded = snapshot.seq
+                self._take(entries)
+            return
+
+    async def commit(self, operations: Sequence[Operation]) -> int:
+        """Return when the log and the matcher hold `operations`; the answer is an entry by which both do.
+
+        Operations whose op_id the log holds already count no second time. None at all is a barrier.
+
+        Raises:
+            StoreUnavailable: nothing of it is known to be kept; asking again with the same op_ids is safe.
+        """
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._queue.append((operations, answer))
+        if not self._writing:
+            self._writing = True
+            self._spawn(self._write())
+        return await answer
+
+    async def reach(self, seq: int) -> None:
+        """Return when the matcher holds entry `seq`, which some replica has appended."""
+        if self.seq < seq:
+            async with self._advancing:
+                await self._catch_up()
+
+    async def predict(self, stm: Events, parameters: Parameters) -> tuple[int, bytes]:
+        """Return the entry up to which the KB was asked, and the engine's JSON. Runs off the event loop."""
+        await self._gate.enter()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self.matcher.predict, stm, parameters)
+        # The thread goes on when the caller is cancelled: the gate opens when the thread has done.
+        work.add_done_callback(lambda _: self._gate.leave())
+        seq = self.seq
+        return seq, await asyncio.shield(work)
+
+    async def fold(self) -> None:
+        """Write what has changed into the store's patterns and let the log behind it go."""
+        async with self._folding:
+            while self._folded < self.seq:
+                changes, self._changes = self._changes, Changes()
+                fold = self._fold_of(changes)
+                try:
+                    self._folded = await self._store.fold(self.node, fold)
+                except StoreUnavailable:
+                    self._changes = changes.then(self._changes)
+                    raise
+                if self._folded < fold.end:  # another replica has folded a part of it
+                    self._changes = changes.then(self._changes)
+
+    def _fold_of(self, changes: Changes) -> Fold:
+        records = [record for name in sorted(changes.patterns) if (record := self.matcher.record(name))]
+        vectors = self.matcher.vectors()
+        return Fold(
+            self._folded,
+            self.seq,
+            records,
+            frozenset(changes.deleted),
+            {symbol: vectors[symbol] for symbol in sorted(changes.vectors) if symbol in vectors},
+            changes.cleared,
+            self._clock.now() - KEEP_OP_IDS,
+        )
+
+    async def _write(self) -> None:
+        """Append what waits, entry by entry, until nothing does."""
+        batch: list[Waiting] = []
+        try:
+            while self._queue:
+                batch, self._queue = self._queue[:ENTRY_UNITS], self._queue[ENTRY_UNITS:]
+                try:
+                    async with self._advancing:
+                        await self._append([operation for operations, _ in batch for operation in operations])
+                except KatoError as error:
+                    _fail(batch, error)
+                else:
+                    _answer(batch, self.seq)
+                self._fold_when_due()
+        finally:
+            self._writing = False
+            _fail([*batch, *self._queue], StoreUnavailable("the writer of this knowledge base has stopped"))
+            self._queue = []
+
+    async def _append(self, operations: Iterable[Operation]) -> None:
+        remaining = {operation.op_id: operation for operation in operations}
+        while remaining:
+            entry = Entry(self.seq + 1, self._clock.now(), tuple(remaining.values()))
+            try:
+                await self._store.append(self.node, entry)
+            except SequenceTaken:
+                await self._catch_up()
+            except RepeatedOperation as repeated:
+                await self._catch_up()
+                remaining = {op_id: found for op_id, found in remaining.items() if op_id not in repeated.op_ids}
+            else:
+                async with self._gate.writing():
+                    self._take([entry])
+                return
+
+    async def _catch_up(self) -> None:
+        try:
+            entries = await self._store.tail(self.node, self.seq)
+        except LogCompacted:
+            await self.load()
+            return
+        async with self._gate.writing():
+            self._take(entries)
+
+    def _take(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            for operation in entry.operations:
+                self.matcher.apply(operation)
+                self._changes.note(operation)
+            self.seq = entry.seq
+
+    def _fold_when_due(self) -> None:
+        if self._changes.operations >= FOLD_AFTER and not self._folding.locked():
+            self._spawn(self._fold_in_passing())
+
+    async def _fold_in_passing(self) -> None:
+        try:
+            await self.fold()
+        except StoreUnavailable as error:
+            log.warning("fold_failed", node=self.node, error=str(error))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _off_loop(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _answer(batch: Iterable[Waiting], seq: int) -> None:
+    for _, answer in batch:
+        if not answer.done():
+            answer.set_result(seq)
+
+
+def _fail(batch: Iterable[Waiting], error: KatoError) -> None:
+    for _, answer in batch:
+        if not answer.done():
+            answer.set_exception(error)

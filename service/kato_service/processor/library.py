@@ -1,0 +1,87 @@
+"""Every knowledge base of the processor, by node. Called by all flows that learn or ask.
+
+Loaded whole when the processor starts; a node that comes later is looked up in the store when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from kato_service.engine.model import Matcher
+from kato_service.processor.knowledge import Knowledge
+from kato_service.processor.ports import Clock, MemoryStore
+
+KEPT_EMPTY = 1024
+
+
+class Library:
+    """The processor's KBs. `loaded_patterns` counts up while they are read."""
+
+    def __init__(self, store: MemoryStore, clock: Clock, make: Callable[[], Matcher]) -> None:
+        self.loaded_patterns = 0
+        self._store, self._clock, self._make = store, clock, make
+        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="matching")
+        self._bases: dict[str, Knowledge] = {}
+        self._empty: OrderedDict[str, Knowledge] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[Knowledge]] = {}
+
+    async def load(self) -> None:
+        """Read every KB there is."""
+        for node in await self._store.nodes():
+            await self.open(node)
+
+    async def open(self, node: str) -> Knowledge:
+        """Return the KB of `node`, which need not exist yet, to learn."""
+        found = self._bases.get(node)
+        if found is None:
+            found = self._bases.setdefault(node, await self._look_up(node))
+            self._empty.pop(node, None)
+        return found
+
+    async def read(self, node: str) -> Knowledge:
+        """Return the KB of `node` to ask it. Of those that hold nothing a few are kept: asking costs no memory."""
+        found = self._bases.get(node)
+        if found is not None:
+            return found
+        found = await self._look_up(node)
+        if found.seq:
+            return self._bases.setdefault(node, found)
+        self._empty[node] = found
+        if len(self._empty) > KEPT_EMPTY:
+            self._empty.popitem(last=False)
+        return found
+
+    def bases(self) -> Mapping[str, Knowledge]:
+        """Return the KBs in memory, by node."""
+        return self._bases
+
+    def patterns(self) -> int:
+        """Count the patterns of all KBs."""
+        return sum(base.matcher.totals().total_unique_patterns for base in self._bases.values())
+
+    async def close(self) -> None:
+        """Fold every KB and let the threads go."""
+        for base in self._bases.values():
+            await base.commit(())
+            await base.fold()
+        self._threads.shutdown()
+
+    async def _look_up(self, node: str) -> Knowledge:
+        if found := self._empty.get(node):
+            return found
+        if node not in self._loading:
+            self._loading[node] = asyncio.create_task(self._read(node))
+            self._loading[node].add_done_callback(lambda _: self._loading.pop(node))
+        return await asyncio.shield(self._loading[node])
+
+    async def _read(self, node: str) -> Knowledge:
+        base = Knowledge(node, store=self._store, clock=self._clock, make=self._make, threads=self._threads)
+        await base.load(self._count)
+        return base
+
+    def _count(self, patterns: int) -> None:
+        self.loaded_patterns += patterns

@@ -1,0 +1,75 @@
+"""The processor's live parameters and what a session resolves to. Called by every flow that needs a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from kato_service.processor.errors import StaleGeneration
+from kato_service.processor.ports import SessionStore
+from kato_spec.parameters import Parameters, parse_overrides, resolve
+from kato_spec.records import ParametersRecord, SessionDefaults
+
+CACHED = 1024
+
+
+class LiveParameters:
+    """The record that is live, if any was ever put, over the defaults of `kato_spec.parameters`."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self.record: ParametersRecord | None = None
+        self._store = store
+        self._values: Mapping[str, Any] = {}
+        self._resolved: dict[bytes, Parameters] = {}
+
+    async def load(self) -> None:
+        """Take up the record that the store holds."""
+        self._go_live(await self._store.parameters())
+
+    async def put(self, record: ParametersRecord) -> None:
+        """Make `record` live; the same generation again changes nothing, another uid always counts as newer.
+
+        Raises:
+            StaleGeneration: a newer generation of the same uid is live.
+            InvalidParameters: naming every bad value; nothing of the record is live then.
+        """
+        live = self.record
+        if live and live.uid == record.uid:
+            if record.generation < live.generation:
+                raise StaleGeneration(record.generation, live.generation)
+            if record.generation == live.generation:
+                return
+        parse_overrides(record.parameters)
+        await self._store.save_parameters(record)
+        self._go_live(record)
+
+    async def offer(self, record: ParametersRecord) -> None:
+        """Make `record` live unless the live one is of the same uid and as new or newer.
+
+        Raises:
+            InvalidParameters: naming every bad value.
+        """
+        if not (self.record and self.record.uid == record.uid and self.record.generation >= record.generation):
+            await self.put(record)
+
+    def resolve(self, overrides: Mapping[str, Any]) -> Parameters:
+        """Lay a session's overrides over the processor's parameters."""
+        key = orjson.dumps(overrides)
+        found = self._resolved.get(key)
+        if found is None:
+            if len(self._resolved) >= CACHED:
+                self._resolved.clear()
+            found = self._resolved[key] = resolve(self._values, overrides)
+        return found
+
+    @property
+    def sessions(self) -> SessionDefaults:
+        """What a new session gets unless it asks for something else."""
+        return self.record.sessions if self.record else SessionDefaults()
+
+    def _go_live(self, record: ParametersRecord | None) -> None:
+        self.record = record
+        self._values = parse_overrides(record.parameters).values if record else {}
+        self._resolved = {}

@@ -1,0 +1,150 @@
+"""The processor: its parts put together, its start, its end, its housekeeping.
+
+Made by the composition root; the flows `observe`, `learn` and `predict` are given it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from kato_service.engine.model import Matcher
+from kato_service.processor.declarations import Declarations
+from kato_service.processor.errors import StillLoading, StoreUnavailable
+from kato_service.processor.kept import KeptPredictions
+from kato_service.processor.library import Library
+from kato_service.processor.parameters import LiveParameters
+from kato_service.processor.ports import Clock, Ids, MemoryStore, SessionStore
+from kato_service.processor.sessions import Sessions
+from kato_spec.records import ParametersRecord, StateRecord
+
+DEFAULT_NODE = "default"
+SWEEP_SECONDS = 1.0
+log = structlog.get_logger()
+
+
+class Processor:
+    """One KATO processor. `loaded`: its memory is whole. `draining`: it is about to stop and wants no new work."""
+
+    def __init__(
+        self,
+        processor_id: str,
+        name: str,
+        *,
+        memory: MemoryStore,
+        sessions: SessionStore,
+        clock: Clock,
+        ids: Ids,
+        make_matcher: Callable[[], Matcher],
+    ) -> None:
+        self.id = processor_id
+        self.loaded = False
+        self.draining = False
+        self.started_at = clock.now()
+        self.clock = clock
+        self.matcher_kind = make_matcher().kind
+        self.library = Library(memory, clock, make_matcher)
+        self.parameters = LiveParameters(sessions)
+        self.sessions = Sessions(sessions, self.library, self.parameters, clock, ids)
+        self.declarations = Declarations(sessions, self.sessions)
+        self.kept = KeptPredictions()
+        self._name = name
+        self._memory, self._store = memory, sessions
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The human-readable name: the live record's, else the one it was started with."""
+        record = self.parameters.record
+        return (record and record.display_name) or self._name
+
+    @property
+    def default_session(self) -> str:
+        """The id of the session that calls without a session act on."""
+        return f"{self.id}.default"
+
+    async def start(self, record: ParametersRecord | None = None) -> None:
+        """Read the memory, finish what a crash has cut off, and take up `record` if it is newer than the live one."""
+        await self.parameters.load()
+        if record is not None:
+            await self.parameters.offer(record)
+        await self.library.load()
+        await self.sessions.recover()
+        await self.sweep()
+        await self.declarations.renew_all()
+        self._sweeper = asyncio.create_task(self._sweep_for_ever())
+        self.loaded = True
+
+    async def stop(self) -> None:
+        """Fold the memory and close the stores; requests have ended by now."""
+        if self._sweeper:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+        await self.library.close()
+        await self._memory.close()
+        await self._store.close()
+
+    def check_loaded(self) -> None:
+        """Raise `StillLoading` while the memory is not whole."""
+        if not self.loaded:
+            raise StillLoading
+
+    async def issues(self) -> list[str]:
+        """Say what keeps the processor from serving; nothing when it serves."""
+        found = [] if self.loaded else ["the memory is not loaded yet"]
+        found += ["the process is about to stop"] if self.draining else []
+        for store in (self._memory, self._store):
+            try:
+                await store.ping()
+            except StoreUnavailable as error:
+                found.append(str(error))
+        return found
+
+    async def sweep(self) -> None:
+        """Let expired sessions go; declared ones that are to be renewed come again."""
+        for session in await self.sessions.expire():
+            self.kept.forget(session.id)
+            if session.declaration:
+                await self.declarations.renew(session.declaration)
+
+    async def delete(self, session_id: str) -> None:
+        """Remove a session; a declared one that is to be renewed comes again under a new id.
+
+        Raises:
+            SessionNotFound: there is none, or it has expired.
+        """
+        session = await self.sessions.delete(session_id)
+        self.kept.forget(session_id)
+        if session.declaration:
+            await self.declarations.renew(session.declaration)
+
+    async def open_default(self) -> str:
+        """Return the id of the default session, which is made when it is not there or has expired."""
+        session_id = self.default_session
+        if await self.sessions.find(session_id) is None:
+            await self.sessions.keep(self.sessions.new(DEFAULT_NODE, session_id=session_id), limited=False)
+        return session_id
+
+    async def state(self) -> StateRecord:
+        """Return what the operator may know of this replica."""
+        record = self.parameters.record
+        return StateRecord(
+            processor_id=self.id,
+            parameters_uid=record.uid if record else None,
+            parameters_generation=record.generation if record else None,
+            patterns=self.library.patterns(),
+            active_sessions=await self.sessions.count(),
+            declared=await self.declarations.state(),
+        )
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self.sweep()
+            except StoreUnavailable as error:
+                log.warning("sweep_failed", error=str(error))

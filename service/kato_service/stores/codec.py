@@ -1,0 +1,97 @@
+"""How the stores write values as JSON and read them back. Called by every store that keeps bytes.
+
+Field names are those of the dataclasses; a change of one is a new schema version. Affinities are written as text:
+their integers outgrow 64 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+
+from kato_service.engine.model import Clearing, Deletion, Learning, Operation, PatternRecord
+from kato_service.processor.model import Pending, Session
+
+_KINDS: Mapping[type[Operation], str] = {Learning: "learn", Deletion: "delete", Clearing: "clear"}
+_OPERATIONS: Mapping[str, TypeAdapter[Operation]] = {
+    "learn": TypeAdapter(Learning),
+    "delete": TypeAdapter(Deletion),
+    "clear": TypeAdapter(Clearing),
+}
+_PATTERN = TypeAdapter(PatternRecord)
+_SESSION = TypeAdapter(Session)
+_VECTOR = TypeAdapter(tuple[float, ...])
+
+
+def dump_operations(operations: tuple[Operation, ...]) -> bytes:
+    """Write operations as a list of `{kind: fields}`."""
+    return orjson.dumps([{_KINDS[type(operation)]: _plain(operation)} for operation in operations])
+
+
+def load_operations(data: bytes) -> tuple[Operation, ...]:
+    """Read what `dump_operations` wrote."""
+    return _operations(orjson.loads(data))
+
+
+def dump_pattern(record: PatternRecord) -> bytes:
+    """Write a pattern."""
+    return orjson.dumps(_plain(record))
+
+
+def load_pattern(data: bytes) -> PatternRecord:
+    """Read what `dump_pattern` wrote."""
+    return _PATTERN.validate_python(orjson.loads(data))
+
+
+def dump_vector(vector: tuple[float, ...]) -> bytes:
+    """Write a vector; every double comes back to the last bit."""
+    return orjson.dumps(vector)
+
+
+def load_vector(data: bytes) -> tuple[float, ...]:
+    """Read what `dump_vector` wrote."""
+    return _VECTOR.validate_python(orjson.loads(data))
+
+
+def dump_session(session: Session) -> bytes:
+    """Write a session, with what it has pending."""
+    pending = session.pending
+    if pending is None:
+        return orjson.dumps({"session": session, "pending": None})
+    operations = orjson.Fragment(dump_operations(pending.operations))
+    return orjson.dumps(
+        {
+            "session": replace(session, pending=None),
+            "pending": {
+                "owner": pending.owner,
+                "operations": operations,
+                "learned": pending.learned,
+                "settled": pending.settled,
+            },
+        }
+    )
+
+
+def load_session(data: bytes) -> Session:
+    """Read what `dump_session` wrote."""
+    raw = orjson.loads(data)
+    session = _SESSION.validate_python(raw["session"])
+    if raw["pending"] is None:
+        return session
+    pending = Pending(**raw["pending"] | {"operations": _operations(raw["pending"]["operations"])})
+    return replace(session, pending=pending)
+
+
+def _plain(value: Operation | PatternRecord) -> dict[str, Any]:
+    plain = {field.name: getattr(value, field.name) for field in fields(value)}
+    if "affinity" in plain:
+        plain["affinity"] = {emotive: str(total) for emotive, total in plain["affinity"].items()}
+    return plain
+
+
+def _operations(raw: list[dict[str, Any]]) -> tuple[Operation, ...]:
+    return tuple(_OPERATIONS[kind].validate_python(found) for item in raw for kind, found in item.items())

@@ -1,0 +1,240 @@
+"""Sessions, answers, declarations and live parameters in one SQLite file. Made by the composition root.
+
+`synchronous = NORMAL`: a killed process loses nothing, power loss may cost the last moments of a session but never
+anything learned, which is in the other file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kato_service.processor.errors import TooManySessions
+from kato_service.processor.model import Answer, Declaration, Session
+from kato_service.processor.ports import Page, Position
+from kato_service.stores import codec
+from kato_service.stores.recent import RecentSessions
+from kato_service.stores.sqlite_database import Database
+from kato_spec.records import DeclarationRecord, ParametersRecord
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE session (
+    id TEXT PRIMARY KEY, node TEXT NOT NULL, version TEXT NOT NULL, created_at REAL NOT NULL,
+    last_activity REAL NOT NULL, expires_at REAL NOT NULL, unsettled INTEGER NOT NULL, body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX session_by_age ON session (created_at, id);
+CREATE INDEX session_by_node ON session (node, created_at, id);
+CREATE INDEX session_by_expiry ON session (expires_at);
+CREATE INDEX session_unsettled ON session (id) WHERE unsettled;
+CREATE TABLE answer (
+    session_id TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, body BLOB NOT NULL, expires_at REAL NOT NULL,
+    PRIMARY KEY (session_id, key)
+) WITHOUT ROWID;
+CREATE INDEX answer_by_expiry ON answer (expires_at);
+CREATE TABLE declaration (uid TEXT PRIMARY KEY, record TEXT NOT NULL, session_id TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE parameters (only INTEGER PRIMARY KEY CHECK (only = 1), record TEXT NOT NULL);
+"""
+SELECT = "SELECT body, last_activity, expires_at FROM session "
+INSERT = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+OLDER = "AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?"
+PAGE = SELECT + "WHERE expires_at > ? " + OLDER
+PAGE_OF_NODE = SELECT + "WHERE expires_at > ? AND node = ? " + OLDER
+COUNT = "SELECT count(*) FROM session WHERE expires_at > ?"
+COUNT_OF_NODE = "SELECT count(*) FROM session WHERE expires_at > ? AND node = ?"
+Row = tuple[bytes, float, float]
+
+
+class SqliteSessions:
+    """`SessionStore` in `path`; one process at a time, which the data directory's lock sees to."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file; raises as `Database` does."""
+        self.database = Database(path, schema=SCHEMA, version=VERSION, synchronous="NORMAL")
+        self._recent = RecentSessions()
+
+    async def create(self, session: Session, *, limit: int, now: float) -> bool:
+        """See `SessionStore.create`."""
+        row = _columns(session)
+
+        def job(connection: sqlite3.Connection) -> bool:
+            if limit and _count(connection, now) >= limit:
+                raise TooManySessions(limit)
+            connection.execute("DELETE FROM session WHERE id = ? AND expires_at <= ?", (session.id, now))
+            return connection.execute(INSERT + "ON CONFLICT DO NOTHING", row).rowcount > 0
+
+        self._recent.drop(session.id)
+        created = await self.database.run(job)
+        if created:
+            self._recent.put(session)
+        return created
+
+    async def get(self, session_id: str) -> Session | None:
+        """See `SessionStore.get`."""
+        recent = self._recent.get(session_id)
+        if recent is not None:
+            return recent
+        found = await self.database.run(
+            lambda connection: connection.execute(SELECT + "WHERE id = ?", (session_id,)).fetchone()
+        )
+        return None if found is None else self._recent.put(_session(found))
+
+    async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
+        """See `SessionStore.replace`."""
+        row = _columns(session)
+        query = (
+            "UPDATE session SET node = ?, version = ?, created_at = ?, last_activity = ?, expires_at = ?,"
+            " unsettled = ?, body = ? WHERE id = ? AND version = ?"
+        )
+
+        def job(connection: sqlite3.Connection) -> bool:
+            if not connection.execute(query, (*row[1:], session.id, expected)).rowcount:
+                return False
+            if answer is not None:
+                values = (session.id, answer.key, answer.request, answer.body, answer.expires_at)
+                connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?)", values)
+            return True
+
+        self._recent.drop(session.id)
+        replaced = await self.database.run(job)
+        if replaced:
+            self._recent.put(session)
+        return replaced
+
+    async def touch(self, session_id: str, last_activity: float, expires_at: float) -> None:
+        """See `SessionStore.touch`."""
+        query = "UPDATE session SET last_activity = ?, expires_at = ? WHERE id = ?"
+        self._recent.drop(session_id)
+        await self.database.run(lambda connection: connection.execute(query, (last_activity, expires_at, session_id)))
+
+    async def delete(self, session_id: str) -> bool:
+        """See `SessionStore.delete`."""
+        self._recent.drop(session_id)
+        return await self.database.run(lambda connection: _delete(connection, session_id))
+
+    async def page(self, *, node: str | None, after: Position | None, limit: int, now: float) -> Page:
+        """See `SessionStore.page`."""
+        place = (after.created_at, after.session_id) if after else (float("inf"), "")
+        values: tuple[object, ...] = (now,) if node is None else (now, node)
+        listing, counting = (PAGE, COUNT) if node is None else (PAGE_OF_NODE, COUNT_OF_NODE)
+
+        def job(connection: sqlite3.Connection) -> tuple[list[Row], int]:
+            total = connection.execute(counting, values).fetchone()[0]
+            return connection.execute(listing, (*values, *place, limit)).fetchall(), total
+
+        rows, total = await self.database.run(job)
+        return Page(tuple(map(_session, rows)), total)
+
+    async def count(self, now: float) -> int:
+        """See `SessionStore.count`."""
+        return await self.database.run(lambda connection: _count(connection, now))
+
+    async def expire(self, now: float) -> Sequence[Session]:
+        """See `SessionStore.expire`."""
+
+        def job(connection: sqlite3.Connection) -> list[Row]:
+            rows = connection.execute(
+                "DELETE FROM session WHERE expires_at <= ? RETURNING body, last_activity, expires_at, id", (now,)
+            ).fetchall()
+            connection.executemany("DELETE FROM answer WHERE session_id = ?", [(row[3],) for row in rows])
+            connection.execute("DELETE FROM answer WHERE expires_at <= ?", (now,))
+            return [row[:3] for row in rows]
+
+        gone = tuple(map(_session, await self.database.run(job)))
+        for session in gone:
+            self._recent.drop(session.id)
+        return gone
+
+    async def unsettled(self) -> Sequence[Session]:
+        """See `SessionStore.unsettled`."""
+        rows = await self.database.run(lambda connection: connection.execute(SELECT + "WHERE unsettled").fetchall())
+        return tuple(map(_session, rows))
+
+    async def answer(self, session_id: str, key: str) -> Answer | None:
+        """See `SessionStore.answer`."""
+        query = "SELECT key, request, body, expires_at FROM answer WHERE session_id = ? AND key = ?"
+        row = await self.database.run(lambda connection: connection.execute(query, (session_id, key)).fetchone())
+        return None if row is None else Answer(*row)
+
+    async def declare(self, declaration: Declaration, session: Session | None) -> None:
+        """See `SessionStore.declare`."""
+        record = declaration.record
+
+        def job(connection: sqlite3.Connection) -> None:
+            values = (record.uid, record.model_dump_json(), declaration.session_id)
+            connection.execute("INSERT OR REPLACE INTO declaration VALUES (?, ?, ?)", values)
+            if session is not None:
+                connection.execute(INSERT, _columns(session))
+
+        await self.database.run(job)
+
+    async def declarations(self) -> Sequence[Declaration]:
+        """See `SessionStore.declarations`."""
+        query = "SELECT record, session_id FROM declaration ORDER BY uid"
+        return tuple(map(_declaration, await self.database.run(lambda found: found.execute(query).fetchall())))
+
+    async def declaration(self, uid: str) -> Declaration | None:
+        """See `SessionStore.declaration`."""
+        query = "SELECT record, session_id FROM declaration WHERE uid = ?"
+        row = await self.database.run(lambda connection: connection.execute(query, (uid,)).fetchone())
+        return None if row is None else _declaration(row)
+
+    async def withdraw(self, uid: str) -> bool:
+        """See `SessionStore.withdraw`."""
+
+        def job(connection: sqlite3.Connection) -> str | None:
+            query = "DELETE FROM declaration WHERE uid = ? RETURNING session_id"
+            row = connection.execute(query, (uid,)).fetchone()
+            if row is None:
+                return None
+            _delete(connection, row[0])
+            return str(row[0])
+
+        session_id = await self.database.run(job)
+        if session_id is not None:
+            self._recent.drop(session_id)
+        return session_id is not None
+
+    async def parameters(self) -> ParametersRecord | None:
+        """See `SessionStore.parameters`."""
+        row = await self.database.run(lambda found: found.execute("SELECT record FROM parameters").fetchone())
+        return None if row is None else ParametersRecord.model_validate_json(row[0])
+
+    async def save_parameters(self, record: ParametersRecord) -> None:
+        """See `SessionStore.save_parameters`."""
+        query = "INSERT OR REPLACE INTO parameters VALUES (1, ?)"
+        await self.database.run(lambda connection: connection.execute(query, (record.model_dump_json(),)))
+
+    async def ping(self) -> None:
+        """See `SessionStore.ping`."""
+        await self.database.run(lambda connection: None)
+
+    async def close(self) -> None:
+        """See `SessionStore.close`."""
+        await self.database.close()
+
+
+def _columns(session: Session) -> tuple[str, str, str, float, float, float, bool, bytes]:
+    unsettled = session.pending is not None and not session.pending.settled
+    times = (session.created_at, session.last_activity, session.expires_at)
+    return (session.id, session.node, session.version, *times, unsettled, codec.dump_session(session))
+
+
+def _session(row: Row) -> Session:
+    return replace(codec.load_session(row[0]), last_activity=row[1], expires_at=row[2])
+
+
+def _declaration(row: tuple[str, str]) -> Declaration:
+    return Declaration(DeclarationRecord.model_validate_json(row[0]), row[1])
+
+
+def _delete(connection: sqlite3.Connection, session_id: str) -> bool:
+    connection.execute("DELETE FROM answer WHERE session_id = ?", (session_id,))
+    return connection.execute("DELETE FROM session WHERE id = ?", (session_id,)).rowcount > 0
+
+
+def _count(connection: sqlite3.Connection, now: float) -> int:
+    count: int = connection.execute(COUNT, (now,)).fetchone()[0]
+    return count

@@ -1,0 +1,188 @@
+"""What every `SessionStore` promises: compare-and-set, expiry, pages, first answers, declarations."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from kato_service.engine.model import AFFINITY_ONE, Clearing, Learning
+from kato_service.processor.errors import TooManySessions
+from kato_service.processor.model import Answer, Declaration, Observation, Pending, Percept, Session
+from kato_service.processor.ports import Position, SessionStore
+from kato_spec.records import DeclarationRecord, ParametersRecord
+
+NOW = 1_700_000_000.0
+
+
+def session(name: str, *, node: str = "alice", version: str = "v1", age: float = 0.0, ttl: int = 60) -> Session:
+    return Session(f"p.{name}", node, version, NOW - age, NOW, NOW - age + ttl, ttl)
+
+
+def full(name: str) -> Session:
+    learning = Learning("o1", "n1", (("a",), ("b",)), affinity={"joy": 10**15 * AFFINITY_ONE}, vectors={"V": (0.1,)})
+    return replace(
+        session(name),
+        metadata={"deep": {"list": [1, 2.5, None, "\u2603"]}},
+        config={"recall_threshold": 0.3, "affinity_emotive": "joy"},
+        declaration="uid",
+        declared_keys=("recall_threshold",),
+        stm=(("a", ""), ("b",)),
+        observed_emotives=({"joy": 1 / 3},),
+        observed_metadata={"book": ("one", "two")},
+        observed_vectors={"VCTR|1": (0.1, -2.0)},
+        time=7,
+        quiet=2,
+        seq=41,
+        percept=Percept(Observation(("a",), ((0.5,),), {"joy": 1.0}, {"book": ("one",)}, "u"), 7),
+        pending=Pending("me", (learning, Clearing("o2")), learned="n1"),
+    )
+
+
+async def test_a_session_comes_back_whole(sessions: SessionStore) -> None:
+    await sessions.create(full("one"), limit=0, now=NOW)
+    assert await sessions.get("p.one") == full("one")
+    assert await sessions.get("p.two") is None
+
+
+async def test_an_id_that_is_alive_is_not_taken_over(sessions: SessionStore) -> None:
+    assert await sessions.create(session("one", ttl=10), limit=0, now=NOW)
+    assert not await sessions.create(session("one", version="v2"), limit=0, now=NOW)
+    found = await sessions.get("p.one")
+    assert found is not None
+    assert found.version == "v1"
+    assert await sessions.create(session("one", version="v2"), limit=0, now=NOW + 10)
+    found = await sessions.get("p.one")
+    assert found is not None
+    assert found.version == "v2"
+
+
+async def test_replacing_wants_the_version_that_is_there(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=0, now=NOW)
+    assert await sessions.replace(session("one", version="v2"), "v1")
+    assert not await sessions.replace(session("one", version="v3"), "v1")
+    assert not await sessions.replace(session("gone", version="v2"), "v1")
+    found = await sessions.get("p.one")
+    assert found is not None
+    assert found.version == "v2"
+    assert await sessions.get("p.gone") is None
+
+
+async def test_of_many_writers_of_one_version_one_wins(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=0, now=NOW)
+    won = await asyncio.gather(*(sessions.replace(session("one", version=f"w{i}"), "v1") for i in range(20)))
+    assert won.count(True) == 1
+
+
+async def test_an_answer_is_kept_only_with_its_write(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=0, now=NOW)
+    first, second = Answer("k", "r", b"{}", NOW + 10), Answer("k", "r", b"[]", NOW + 10)
+    assert await sessions.replace(session("one", version="v2"), "v1", first)
+    assert not await sessions.replace(session("one", version="v3"), "v1", second)
+    assert await sessions.answer("p.one", "k") == first
+    assert await sessions.answer("p.one", "other") is None
+    await sessions.delete("p.one")
+    assert await sessions.answer("p.one", "k") is None
+
+
+async def test_answers_are_forgotten_when_they_expire(sessions: SessionStore) -> None:
+    await sessions.create(session("one", ttl=10**6), limit=0, now=NOW)
+    await sessions.replace(session("one", version="v2", ttl=10**6), "v1", Answer("k", "r", b"{}", NOW + 10))
+    await sessions.expire(NOW + 9)
+    assert await sessions.answer("p.one", "k") is not None
+    await sessions.expire(NOW + 10)
+    assert await sessions.answer("p.one", "k") is None
+
+
+async def test_touching_slides_the_expiry_and_keeps_the_version(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=0, now=NOW)
+    await sessions.touch("p.one", NOW + 5, NOW + 65)
+    await sessions.touch("p.gone", NOW + 5, NOW + 65)
+    found = await sessions.get("p.one")
+    assert found is not None
+    assert (found.last_activity, found.expires_at, found.version) == (NOW + 5, NOW + 65, "v1")
+    assert await sessions.get("p.gone") is None
+    assert list(await sessions.expire(NOW + 60)) == []
+
+
+async def test_expired_sessions_go_and_are_named(sessions: SessionStore) -> None:
+    await sessions.create(session("short", ttl=10), limit=0, now=NOW)
+    await sessions.create(session("long", ttl=100), limit=0, now=NOW)
+    assert [gone.id for gone in await sessions.expire(NOW + 10)] == ["p.short"]
+    assert list(await sessions.expire(NOW + 10)) == []
+    assert await sessions.get("p.short") is None
+    assert await sessions.get("p.long") is not None
+
+
+async def test_deleting_twice_is_no_secret(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=0, now=NOW)
+    assert await sessions.delete("p.one")
+    assert not await sessions.delete("p.one")
+
+
+async def test_the_limit_counts_what_is_alive(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=2, now=NOW)
+    await sessions.create(session("two", ttl=10), limit=2, now=NOW)
+    with pytest.raises(TooManySessions):
+        await sessions.create(session("three"), limit=2, now=NOW)
+    assert await sessions.get("p.three") is None
+    await sessions.create(session("four"), limit=2, now=NOW + 10)
+    assert (await sessions.count(NOW), await sessions.count(NOW + 10)) == (3, 2)
+
+
+async def test_pages_run_from_new_to_old_without_gap_or_repeat(sessions: SessionStore) -> None:
+    for index in range(25):
+        node = "alice" if index % 5 else "bob"
+        await sessions.create(session(f"s{index:02}", node=node, age=index // 2, ttl=1000), limit=0, now=NOW)
+    seen: list[Session] = []
+    after: Position | None = None
+    while (page := await sessions.page(node=None, after=after, limit=4, now=NOW)).sessions:
+        assert page.total == 25
+        seen += page.sessions
+        after = Position(seen[-1].created_at, seen[-1].id)
+    assert len({found.id for found in seen}) == 25
+    assert seen == sorted(seen, key=lambda found: (found.created_at, found.id), reverse=True)
+    bobs = await sessions.page(node="bob", after=None, limit=3, now=NOW)
+    assert (bobs.total, len(bobs.sessions), {found.node for found in bobs.sessions}) == (5, 3, {"bob"})
+
+
+async def test_pages_leave_out_what_has_expired(sessions: SessionStore) -> None:
+    await sessions.create(session("short", ttl=10), limit=0, now=NOW)
+    await sessions.create(session("long", ttl=100), limit=0, now=NOW)
+    page = await sessions.page(node=None, after=None, limit=10, now=NOW + 10)
+    assert ([found.id for found in page.sessions], page.total) == (["p.long"], 1)
+
+
+async def test_the_unsettled_are_those_the_log_may_lack(sessions: SessionStore) -> None:
+    settled = replace(full("settled"), pending=Pending("me", (Clearing("o"),), settled=True))
+    for each in (session("plain"), full("open"), settled):
+        await sessions.create(each, limit=0, now=NOW)
+    assert list(await sessions.unsettled()) == [full("open")]
+    await sessions.replace(replace(full("open"), pending=None, version="v2"), "v1")
+    assert list(await sessions.unsettled()) == []
+
+
+async def test_a_declaration_comes_and_goes_with_its_session(sessions: SessionStore) -> None:
+    record = DeclarationRecord(uid="u1", generation=1, name="main", user_id="alice", config={"recall_threshold": 0.2})
+    await sessions.declare(Declaration(record, "p.one"), session("one"))
+    assert await sessions.get("p.one") == session("one")
+    newer = Declaration(record.model_copy(update={"generation": 2}), "p.one")
+    await sessions.declare(newer, None)
+    other = Declaration(record.model_copy(update={"uid": "u0"}), "p.two")
+    await sessions.declare(other, session("two"))
+    assert list(await sessions.declarations()) == [other, newer]
+    assert await sessions.declaration("u1") == newer
+    assert await sessions.declaration("none") is None
+    assert await sessions.withdraw("u1")
+    assert not await sessions.withdraw("u1")
+    assert await sessions.get("p.one") is None
+    assert list(await sessions.declarations()) == [other]
+
+
+async def test_the_live_parameters_are_the_last_ones_put(sessions: SessionStore) -> None:
+    assert await sessions.parameters() is None
+    for generation in (1, 2):
+        record = ParametersRecord(uid="u", generation=generation, parameters={"recall_threshold": 0.5})
+        await sessions.save_parameters(record)
+        assert await sessions.parameters() == record

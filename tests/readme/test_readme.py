@@ -1,0 +1,109 @@
+"""Every command of README.md runs as it stands there, in order, and prints what README.md shows.
+
+One shell runs all blocks of commands in the repository, with a home of its own, so a reader who types them gets the
+same. What it prints is compared shape by shape: figures, ports and session ids differ from machine to machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kato_spec.manifests import validate
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+# These are what runs this test: inside itself it would not end.
+RUNS_THIS_TEST = {"make test", "make check"}
+FENCED = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language and its text."""
+
+    language: str
+    text: str
+
+
+BLOCKS = [Block(match[1], match[2]) for match in FENCED.finditer(README)]
+
+
+def test_every_block_has_a_language_that_a_test_reads() -> None:
+    assert {block.language for block in BLOCKS} == {"sh", "text", "yaml"}
+
+
+def test_the_manifest_is_good() -> None:
+    documents = [
+        document for block in BLOCKS if block.language == "yaml" for document in yaml.safe_load_all(block.text)
+    ]
+    assert [type(validate(document)).__name__ for document in documents] == ["KatoProcessor", "KatoSession"]
+
+
+def test_links_lead_to_files() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_exceptions_are_commands_of_the_readme() -> None:
+    lines = {line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()}
+    assert lines >= RUNS_THIS_TEST
+
+
+@pytest.mark.timeout(600)
+def test_every_command_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
+    script = "set -euo pipefail\n" + "".join(f"{step}\n" for step in steps())
+    home = tmp_path / "kato"
+    environment = {**os.environ, "KATO_HOME": str(home), "COLUMNS": "80"}
+    environment.pop("MAKEFLAGS", None)
+    try:
+        ran = subprocess.run(
+            ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+    finally:
+        subprocess.run([ROOT / ".venv/bin/kato", "stop", "--all"], env=environment, capture_output=True, check=True)
+        (ROOT / "smoke.jsonl").unlink(missing_ok=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    printed = dict(chunks(ran.stdout))
+    for number, expected in shown_after():
+        got = [shape(line) for line in printed[number].splitlines()]
+        for line in expected.splitlines():
+            if line != "...":
+                assert shape(line) in got, f"README shows {line!r}; block {number} printed:\n{printed[number]}"
+
+
+def steps() -> Iterator[str]:
+    """Yield the commands of all blocks, each block after a line that says its number."""
+    for number, block in enumerate(BLOCKS):
+        if block.language == "sh":
+            yield f"echo '=== {number}'"
+            yield "".join(f"{line}\n" for line in block.text.splitlines() if line not in RUNS_THIS_TEST)
+
+
+def shown_after() -> Iterator[tuple[int, str]]:
+    """Yield what README.md shows, with the number of the block of commands that prints it."""
+    for number, block in enumerate(BLOCKS):
+        if block.language == "text":
+            yield number - 1, block.text
+
+
+def chunks(output: str) -> Iterator[tuple[int, str]]:
+    """Yield block number and output, as `steps` separated them."""
+    for part in output.split("=== ")[1:]:
+        number, _, text = part.partition("\n")
+        yield int(number), text
+
+
+def shape(line: str) -> str:
+    """Return a line without what may differ: digits, session ids, a port that was taken, ages, widths."""
+    line = re.sub(r"\(session (\w+)\.\S+\)", r"(session \1)", line)
+    line = re.sub(r", port \d+ was taken", "", line)
+    line = re.sub(r"[\d,.]+(s|m|h|d)?\b", "0", line)
+    return " ".join(line.split())

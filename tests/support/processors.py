@@ -1,0 +1,90 @@
+"""Processors inside the test's own process, with a clock and ids that the test holds. Called by tests/unit/service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kato_service.engine.oracle import OracleMatcher
+from kato_service.processor.model import Answer, Observation, Session
+from kato_service.processor.ports import MemoryStore, SessionStore
+from kato_service.processor.processor import Processor
+from kato_service.stores.memory import VolatileMemory, VolatileSessions
+
+
+@dataclass
+class HeldClock:
+    """A clock that stands until it is moved."""
+
+    time: float = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def forward(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass
+class CountedIds:
+    """Ids in order, so that a test can name them; `start` keeps two processes apart."""
+
+    start: str = ""
+    count: int = 0
+
+    def session(self) -> str:
+        self.count += 1
+        return f"p.session{self.start}{self.count}"
+
+    def version(self) -> str:
+        self.count += 1
+        return f"v{self.start}{self.count}"
+
+
+@dataclass
+class World:
+    """What outlives a process: the stores and the time. Each `processor` is a process on them, or a replica."""
+
+    memory: MemoryStore = field(default_factory=VolatileMemory)
+    sessions: SessionStore = field(default_factory=VolatileSessions)
+    clock: HeldClock = field(default_factory=HeldClock)
+    processes: int = 0
+
+    def processor(self) -> Processor:
+        self.processes += 1
+        return Processor(
+            "p",
+            "P",
+            memory=self.memory,
+            sessions=self.sessions,
+            clock=self.clock,
+            ids=CountedIds(f"{self.processes}-"),
+            make_matcher=OracleMatcher,
+        )
+
+    async def started(self) -> Processor:
+        processor = self.processor()
+        await processor.start()
+        return processor
+
+
+async def new_session(processor: Processor, node: str = "alice", **config: object) -> str:
+    session = processor.sessions.new(node, config=config)
+    await processor.sessions.keep(session)
+    return session.id
+
+
+def seen(*strings: str, **more: object) -> Observation:
+    return Observation(strings, **more)  # type: ignore[arg-type] # fields by name, as the test gives them
+
+
+class FailingSessions(VolatileSessions):
+    """Sessions whose next writes can be made to fail, or to be overtaken by another request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overtake: list[Session] = []
+
+    async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
+        if self.overtake:
+            self._sessions[session.id] = self.overtake.pop()
+        return await super().replace(session, expected, answer)

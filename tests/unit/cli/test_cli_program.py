@@ -1,0 +1,106 @@
+"""The program without its machine: help, flags and settings, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from kato_cli.main import KATO, KUBECTL, program, run
+from kato_cli.serve import serve
+from kato_cli.start import start
+from kato_service.settings import Settings
+from kato_spec.parameters import OLDER_NAMES, Parameters, allowed, default_of
+
+COMMANDS = "start apply delete list stop status logs observe learn predict stm serve demo".split()  # noqa: SIM905 - as read
+PROGRAMS = {"kato": KATO, "kubectl kato": KUBECTL}
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def kato(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the program in this process and return exit code, stdout and stderr."""
+
+    def call(*words: str, name: str = "kato") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        monkeypatch.setenv("COLUMNS", "80")
+        code = run(program(PROGRAMS[name]), name)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_both_programs_have_the_same_commands(kato: Run, name: str) -> None:
+    code, out, _ = kato("--help", name=name)
+    assert code == 0
+    assert re.findall(r"^  (\w+) {2,}\S", out.split("Commands:")[1], re.MULTILINE) == COMMANDS
+    assert "..." not in out.split("Commands:")[1]
+    assert ("never\n  talks to a cluster" in out) == (name != "kato")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(kato: Run, command: str) -> None:
+    code, out, _ = kato(command, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: kato {command} ")
+    assert f"\n  Examples:\n    kato {command}" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_start_has_a_flag_for_every_parameter_and_says_what_it_may_hold(kato: Run) -> None:
+    text = " ".join(kato("start", "--help")[1].split())
+    for name in [*Parameters.model_fields, *OLDER_NAMES]:
+        assert re.search(rf"--{name.replace('_', '-')}[ ,]", text), name
+    assert inspect.signature(start).parameters.keys() >= Parameters.model_fields.keys()
+    assert f"Allowed: {allowed('persistence')}. Default: {default_of('persistence')}." in text
+
+
+def test_serve_has_a_flag_for_every_setting_and_names_its_default(kato: Run) -> None:
+    assert [*inspect.signature(serve).parameters] == [*Settings.model_fields]
+    text = " ".join(kato("serve", "--help")[1].split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in text
+        if field.default is not None:
+            shown = "10 MiB" if name == "max_body_bytes" else field.default
+            assert f"Default: {shown}." in text, name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--port", "70000"], "--port (KATO_PORT): 70000 is not allowed: Input should be less than or equal to 65535"),
+        (
+            ["--processor-id", "ping"],
+            "--processor-id (KATO_PROCESSOR_ID): 'ping' is not allowed: Value error, is a path",
+        ),
+        (["--internal-port", "0"], "internal_token is needed where internal_port is set"),
+        (["--log-level", "loud"], "'loud' is not one of"),
+    ],
+)
+def test_serve_refuses_wrong_settings_in_one_line(kato: Run, words: list[str], message: str) -> None:
+    code, _, err = kato("serve", *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+
+
+def test_serve_never_shows_a_token(kato: Run) -> None:
+    code, out, err = kato("serve", "--internal-token", "open-sesame", "--port", "70000")
+    assert code == 2
+    assert "open-sesame" not in out + err
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["list", "--nonsense"], ["list", "-o", "xml"], ["stop"], ["observe"]])
+def test_wrong_usage_is_one_line_with_what_to_do(kato: Run, words: list[str]) -> None:
+    code, out, err = kato(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert re.search(r"\(`kato[ a-z]* --help` shows how\)\n$", err)
+
+
+def test_a_home_that_cannot_be_is_one_line(kato: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KATO_HOME", "/dev/null")
+    assert kato("list") == (1, "", "kato: /dev/null: File exists\n")

@@ -1,0 +1,157 @@
+"""The client against a real HTTP server that answers as it is told: busy, broken, gone, and well."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from kato_client import ApiError, KatoClient, Unreachable
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass
+class Script:
+    """What the server answers, in order (the last one for ever), and what it was asked."""
+
+    answers: list[Answer] = field(default_factory=list)
+    asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    url: str = ""
+
+    def will(self, *statuses: int, body: object = None, headers: dict[str, str] | None = None) -> None:
+        self.answers += [(status, headers or {}, json.dumps(body or {}).encode()) for status in statuses]
+
+
+@pytest.fixture
+def server() -> Iterator[Script]:
+    script = Script()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = json.loads(self.rfile.read(length)) if length else None
+            script.asked.append((self.command, self.path, dict(self.headers), body))
+            status, headers, content = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
+            self.send_response(status)
+            for key, value in {"Content-Length": str(len(content)), **headers}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - http.server's names
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            """Keep the test's output clean."""
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    script.url = f"http://127.0.0.1:{running.server_port}"
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield script
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+@pytest.fixture
+def kato(server: Script) -> Iterator[KatoClient]:
+    with KatoClient(server.url, token="sesame") as client:  # noqa: S106 - not a real one
+        yield client
+
+
+def test_busy_answers_are_tried_again_and_count_once(server: Script, kato: KatoClient) -> None:
+    server.will(503, 429, headers={"Retry-After": "0"})
+    server.will(200, body={"status": "okay", "stm_length": 1})
+    assert kato.observe(["a"], session_id="s")["stm_length"] == 1
+    keys = {headers["Idempotency-Key"] for _, _, headers, _ in server.asked}
+    assert (len(server.asked), len(keys)) == (3, 1)
+    assert server.asked[0][3] == {"strings": ["a"], "vectors": [], "emotives": {}, "metadata": {}}
+    kato.observe(["a"], session_id="s")
+    assert server.asked[-1][2]["Idempotency-Key"] not in keys
+
+
+def test_a_service_that_stays_busy_is_an_error_in_the_end(server: Script, kato: KatoClient) -> None:
+    body = {"detail": "loading", "error": {"code": "LOADING", "message": "still loading"}}
+    server.will(503, body=body, headers={"Retry-After": "0"})
+    with pytest.raises(ApiError) as caught:
+        kato.stm()
+    assert (caught.value.status, caught.value.code, caught.value.message) == (503, "LOADING", "still loading")
+    assert len(server.asked) == 4
+
+
+def test_a_refusal_is_not_tried_again_and_keeps_its_detail(server: Script, kato: KatoClient) -> None:
+    detail = {"error": "Invalid", "validation_errors": {"recall_threshold": "2.0"}}
+    server.will(400, body={"detail": detail, "error": {"code": "INVALID_CONFIGURATION", "message": "no"}})
+    with pytest.raises(ApiError, match=r"no \(HTTP 400, INVALID_CONFIGURATION\)") as caught:
+        kato.create_session("me", config={"recall_threshold": 2.0})
+    assert caught.value.detail == detail
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("content", [b"<html>bad gateway</html>", b'"text"', b"[]"])
+def test_an_error_of_another_program_is_an_error_too(server: Script, kato: KatoClient, content: bytes) -> None:
+    server.answers = [(502, {}, content)]
+    with pytest.raises(ApiError) as caught:
+        kato.ping()
+    assert (caught.value.status, caught.value.code) == (502, "HTTP_502")
+
+
+def test_nobody_there() -> None:
+    with (
+        KatoClient("http://127.0.0.1:1") as kato,
+        pytest.raises(Unreachable, match=r"no answer from http://127.0.0.1:1"),
+    ):
+        kato.ping()
+
+
+def test_a_proxy_of_the_environment_is_not_asked_about_this_machine(
+    server: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    server.will(200, body={"status": "okay", "id": "a", "name": "b"})
+    with KatoClient(server.url) as kato:
+        assert kato.ping()["id"] == "a"
+
+
+def test_pages_of_sessions_are_one_stream(server: Script, kato: KatoClient) -> None:
+    server.will(200, body={"sessions": [{"session_id": "1"}], "next_cursor": "c1"})
+    server.will(200, body={"sessions": [{"session_id": "2"}], "next_cursor": None})
+    assert [one["session_id"] for one in kato.sessions("me")] == ["1", "2"]
+    assert [path for _, path, _, _ in server.asked] == ["/sessions?user_id=me", "/sessions?user_id=me&cursor=c1"]
+
+
+def test_paths_bodies_and_token(server: Script, kato: KatoClient) -> None:
+    server.will(200, body={"pattern": {}})
+    kato.learn()
+    kato.learn("s/1")
+    kato.clear_stm("s")
+    kato.predictions("s", max_predictions=3)
+    kato.predictions("s", stm=[["a"], ["b"]], recall_threshold=0.5)
+    kato.observe_sequence([["a"], ["b"]], session_id="s", learn_at_end=True)
+    kato.delete_session("s")
+    kato.session("s")
+    kato.status()
+    kato.pattern("PTRN|1", node_id="me")
+    assert [(method, path) for method, path, _, _ in server.asked] == [
+        ("POST", "/learn"),
+        ("POST", "/sessions/s%2F1/learn"),
+        ("POST", "/sessions/s/clear-stm"),
+        ("GET", "/sessions/s/predictions?max_predictions=3"),
+        ("POST", "/sessions/s/predictions"),
+        ("POST", "/sessions/s/observe-sequence"),
+        ("DELETE", "/sessions/s"),
+        ("GET", "/sessions/s"),
+        ("GET", "/status"),
+        ("GET", "/pattern/PTRN%7C1?node_id=me"),
+    ]
+    assert server.asked[4][3] == {"stm": [["a"], ["b"]], "recall_threshold": 0.5}
+    assert server.asked[5][3]["observations"] == [{"strings": ["a"]}, {"strings": ["b"]}]
+    assert {headers["Authorization"] for _, _, headers, _ in server.asked} == {"Bearer sesame"}
