@@ -4,6 +4,7 @@
 
 use crate::floats::similarity_of;
 use crate::metrics::snr;
+use crate::mutants::{self, Mutant};
 use crate::rank::Metric;
 
 /// The greatest value of `metric` at |P| = `size`, an LCS of `lcs` and |S| = `observed`; infinite without a bound.
@@ -11,13 +12,15 @@ use crate::rank::Metric;
 /// `compared` is |S| in token mode, None in character mode, where similarity goes by texts.
 pub fn of(metric: Metric, size: usize, lcs: u32, observed: usize, compared: Option<usize>) -> f64 {
     let matched = lcs as usize;
-    match (metric, compared) {
+    let slack = if mutants::is(Mutant::LowRatio) { 0.2 } else { 0.0 };
+    let bound = match (metric, compared) {
         (Metric::Similarity | Metric::BayesianLikelihood, Some(observed)) => similarity_of(matched, size + observed),
         (Metric::Evidence, _) => matched as f64 / size as f64,
         (Metric::Snr, _) => snr(matched, observed),
         (Metric::Fragmentation, _) => f64::from(lcs) - 1.0,
         _ => f64::INFINITY,
-    }
+    };
+    bound - slack
 }
 
 /// Bounds of the plain potential for one state and the patterns of one block.
@@ -35,12 +38,14 @@ impl Potential {
 
     /// Over any alignment.
     pub fn whole(&self, lcs: u32) -> f64 {
-        self.best(lcs, |_| 1)
+        let slack = if mutants::is(Mutant::LowPotential) { 0.3 } else { 0.0 };
+        self.best(lcs, |_| 1) - slack
     }
 
     /// Over alignments whose blocks all have one symbol: as many blocks as matches.
     pub fn scattered(&self, lcs: u32) -> f64 {
-        self.best(lcs, |matched| matched)
+        let slack = if mutants::is(Mutant::LowScattered) { 0.6 } else { 0.0 };
+        self.best(lcs, |matched| matched) - slack
     }
 
     /// The best over 1 to `lcs` matches, itfdf_similarity at its greatest, 1.

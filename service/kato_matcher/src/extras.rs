@@ -37,10 +37,11 @@ impl Extras {
             }
         }
         for (name, values) in &more.metadata {
-            match after.metadata.binary_search_by(|known| known.0.cmp(name)) {
-                Ok(at) => unite(&mut after.metadata[at].1, values),
-                Err(at) => after.metadata.insert(at, (name.clone(), values.clone())),
-            }
+            let at = after.metadata.binary_search_by(|known| known.0.cmp(name)).unwrap_or_else(|at| {
+                after.metadata.insert(at, (name.clone(), Vec::new()));
+                at
+            });
+            unite(&mut after.metadata[at].1, values);
         }
         after
     }

@@ -199,7 +199,6 @@ impl Index {
             .map(|(name, values)| (name.as_str().into(), values.iter().map(|value| value.as_str().into()).collect()))
             .collect();
         metadata.sort_unstable();
-        metadata.iter_mut().for_each(|(_, values)| values.sort_unstable());
         Extras {
             window: record
                 .emotives

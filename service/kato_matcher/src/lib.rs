@@ -22,6 +22,7 @@ mod index;
 mod input;
 mod json;
 mod metrics;
+mod mutants;
 mod pattern;
 mod postings;
 mod predict;

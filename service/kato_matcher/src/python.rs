@@ -186,18 +186,6 @@ impl PyIndex {
         })
     }
 
-    /// The learned vectors by their symbol.
-    fn vectors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let vectors: Vec<(String, Vec<f64>)> = self.read(py, |index| {
-            index.vectors.iter().map(|(symbol, values)| (symbol.to_owned(), values.to_vec())).collect()
-        })?;
-        let found = PyDict::new(py);
-        for (symbol, values) in vectors {
-            found.set_item(symbol, PyTuple::new(py, values)?)?;
-        }
-        Ok(found)
-    }
-
     /// The symbols of the nearest learned vectors.
     fn nearest(&self, py: Python<'_>, values: Vec<f64>, count: usize) -> PyResult<Vec<String>> {
         self.read(py, |index| index.vectors.nearest(&values, count).into_iter().map(str::to_owned).collect())
@@ -279,5 +267,13 @@ fn hex(name: &Name) -> String {
 
 #[pymodule]
 fn _matcher(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    #[cfg(feature = "mutants")]
+    module.add_function(wrap_pyfunction!(choose_mutant, module)?)?;
     module.add_class::<PyIndex>()
+}
+
+#[cfg(feature = "mutants")]
+#[pyfunction]
+fn choose_mutant(name: &str) -> Vec<String> {
+    crate::mutants::choose(name)
 }

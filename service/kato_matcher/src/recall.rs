@@ -7,6 +7,7 @@ use crate::bits::{Word, bytes_from, equal_bytes, ones};
 use crate::block::{Block, Postings};
 use crate::columns::{Columns, run_wide, run_words};
 use crate::floats::{least_common, similarity_of};
+use crate::mutants::{self, Mutant};
 use crate::postings::WordPostings;
 use crate::query::Query;
 use crate::room::Counter;
@@ -151,7 +152,11 @@ fn least_lcs(query: &Query, size: usize) -> Option<usize> {
     if query.text.is_some() {
         return (most > 0).then_some(1);
     }
-    least_common(size + query.len(), most, threshold)
+    let total = size + query.len();
+    if mutants::is(Mutant::CeilLeast) {
+        return Some((threshold * total as f64 / 2.0).ceil() as usize).filter(|&least| least <= most);
+    }
+    least_common(total, most, threshold).map(|least| least + usize::from(mutants::is(Mutant::HighLeast)))
 }
 
 fn by_threshold(query: &Query, block: &Block, columns: &mut Columns) -> Recalled {
@@ -184,7 +189,7 @@ where
             return Recalled::None;
         }
         held.sort_unstable();
-        let rare = &held[..query.len() - least + 1];
+        let rare = &held[..query.len() - least + usize::from(!mutants::is(Mutant::FewRare))];
         let visited: usize = rare.iter().map(|(held, _)| held).sum();
         let passed: usize = held.iter().map(|(held, _)| (*held).min(block.len() / 6)).sum();
         if visited * (40 + block.size) < passed + block.len() / 3 {

@@ -3,39 +3,26 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-struct Vector {
-    symbol: Box<str>,
-    values: Box<[f64]>,
-    unit: Box<[f64]>,
-}
-
-/// Vectors by symbol.
+/// Vectors at length 1, by symbol.
 #[derive(Default)]
 pub struct Vectors {
-    vectors: Vec<Vector>,
-    known: HashMap<Box<str>, usize>,
+    units: HashMap<Box<str>, Box<[f64]>>,
 }
 
 impl Vectors {
     /// Keep a vector; one that is known changes nothing.
     pub fn learn(&mut self, symbol: &str, values: &[f64]) {
-        if !self.known.contains_key(symbol) {
-            self.known.insert(symbol.into(), self.vectors.len());
-            self.vectors.push(Vector { symbol: symbol.into(), values: values.into(), unit: unit(values) });
+        if !self.units.contains_key(symbol) {
+            self.units.insert(symbol.into(), unit(values));
         }
-    }
-
-    /// Every vector with its symbol, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[f64])> {
-        self.vectors.iter().map(|vector| (&*vector.symbol, &*vector.values))
     }
 
     /// The symbols of the `count` vectors of the same dimension with the greatest cosine, ties by symbol.
     pub fn nearest(&self, values: &[f64], count: usize) -> Vec<&str> {
         let wanted = unit(values);
-        let comparable = self.vectors.iter().filter(|vector| vector.unit.len() == wanted.len());
+        let comparable = self.units.iter().filter(|(_, unit)| unit.len() == wanted.len());
         let mut ranked: Vec<(f64, &str)> =
-            comparable.map(|vector| (cosine(&wanted, &vector.unit), &*vector.symbol)).collect();
+            comparable.map(|(symbol, unit)| (cosine(&wanted, unit), &**symbol)).collect();
         let order = |a: &(f64, &str), b: &(f64, &str)| {
             b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal).then_with(|| a.1.cmp(b.1))
         };
@@ -49,7 +36,8 @@ impl Vectors {
 
     /// Bytes in use.
     pub fn memory(&self) -> usize {
-        self.vectors.iter().map(|vector| size_of::<Vector>() + 2 * vector.symbol.len() + 16 * vector.values.len()).sum()
+        let bytes: usize = self.units.iter().map(|(symbol, unit)| symbol.len() + size_of_val(&**unit)).sum();
+        bytes + self.units.capacity() * (size_of::<(Box<str>, Box<[f64]>)>() + 1)
     }
 }
 
@@ -83,6 +71,5 @@ mod tests {
         assert_eq!(vectors.nearest(&[5.0, 1.0], 3), ["a", "b", "c"]);
         assert_eq!(vectors.nearest(&[5.0, 1.0], 1), ["a"]);
         assert_eq!(vectors.nearest(&[0.0, 0.0], 2), ["a", "b"]);
-        assert_eq!(vectors.iter().count(), 4);
     }
 }

@@ -34,21 +34,26 @@ class RustMatcher:
 
     def __init__(self) -> None:
         self._index = Index()
+        self._vectors: dict[str, tuple[float, ...]] = {}
 
     def load(self, records: Iterable[PatternRecord], vectors: Mapping[str, tuple[float, ...]]) -> None:
         """Put patterns, each with at least one symbol, and vectors as they stand into an empty KB."""
         self._index.load(records)
         for symbol, vector in vectors.items():
             self._index.learn_vector(symbol, vector)
+            self._vectors.setdefault(symbol, vector)
 
     def apply(self, operation: Operation) -> None:
         """Fold the log's next operation into the KB."""
         if isinstance(operation, Learning):
             self._index.learn(operation)
+            for symbol, vector in operation.vectors.items():
+                self._vectors.setdefault(symbol, vector)
         elif isinstance(operation, Deletion):
             self._index.delete(operation.name)
         else:
             self._index.clear()
+            self._vectors = {}
 
     def predict(self, stm: Events, parameters: Parameters) -> bytes:
         """Return the answer's JSON, byte for byte as `oracle` writes it."""
@@ -81,7 +86,7 @@ class RustMatcher:
 
     def vectors(self) -> Mapping[str, tuple[float, ...]]:
         """Return the learned vectors by their symbol."""
-        return self._index.vectors()
+        return self._vectors
 
     def nearest(self, vector: tuple[float, ...], count: int) -> tuple[str, ...]:
         """Return the symbols of the `count` learned vectors nearest by cosine, nearest first, ties by name."""
