@@ -11,6 +11,8 @@ from itertools import pairwise
 from threading import Event
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kato_service.engine.matcher import new_matcher
 from kato_service.engine.model import Deletion, Events, Learning, PatternRecord
@@ -209,6 +211,46 @@ def test_memory_is_told_and_comes_back() -> None:
     assert full > empty + 10_000
     assert matcher.totals() == RustMatcher().totals()
     assert sum(matcher.memory().values()) < full
+
+
+def test_a_dump_holds_everything() -> None:
+    case, twins = Case(SHAPE), Twins()
+    twins.load(case.records(), {"VCTR|1": (1.0, 2.0)})
+    twins.apply(case.operations())
+    assert isinstance(twins.fast, RustMatcher)
+    copy = RustMatcher()
+
+    assert copy.restore(twins.fast.dump(), twins.fast.vectors())
+
+    restored = Twins(copy)
+    restored.plain = twins.plain
+    restored.check_memory()
+    for _ in range(20):
+        stm = case.state()
+        restored.predict(stm, case.parameters(stm))
+    restored.apply([learned(["a"], ["b"]), Deletion("op", next(copy.names()))])
+    restored.check_memory()
+
+
+@given(st.data())
+def test_a_damaged_dump_is_refused(data: st.DataObject) -> None:
+    matcher = RustMatcher()
+    matcher.apply(learned(["a"], ["b"]))
+    dump = matcher.dump()
+    at = data.draw(st.integers(0, len(dump) - 1))
+    damaged = data.draw(
+        st.sampled_from(
+            (dump[:at], dump + dump[: at + 1], dump[:at] + bytes([dump[at] ^ 1 << at % 8]) + dump[at + 1 :])
+        )
+        | st.binary(max_size=100)
+        | st.binary(max_size=100).map(lambda tail: dump[:8] + tail)
+    )
+    before = list(matcher.names())
+
+    assert not matcher.restore(damaged, {})
+
+    assert list(matcher.names()) == before
+    assert RustMatcher().restore(dump, {})
 
 
 def test_vectors_are_found_as_the_plain_one_finds_them() -> None:

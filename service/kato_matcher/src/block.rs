@@ -144,12 +144,14 @@ impl Block {
 
     /// Write a pattern behind the last one; it counts from `commit` on.
     pub fn stage(&mut self, name: Name, row: Row<'_>, frequency: u32) {
-        self.truncate();
-        grow::extend(&mut self.symbols, row.symbols);
-        grow::extend(&mut self.starts, row.starts);
-        grow::push(&mut self.frequencies, frequency);
-        grow::push(&mut self.names, name);
+        self.write(name, row, frequency);
         self.index(self.len);
+    }
+
+    /// Write a pattern behind the last one, so that it counts; `rebuild` has to follow.
+    pub fn restore(&mut self, name: Name, row: Row<'_>, frequency: u32) {
+        self.write(name, row, frequency);
+        self.commit();
     }
 
     /// Make the staged pattern count.
@@ -206,6 +208,14 @@ impl Block {
             + self.names.capacity() * size_of::<Name>()
             + self.keys.capacity() * 4
             + self.postings.memory()
+    }
+
+    fn write(&mut self, name: Name, row: Row<'_>, frequency: u32) {
+        self.truncate();
+        grow::extend(&mut self.symbols, row.symbols);
+        grow::extend(&mut self.starts, row.starts);
+        grow::push(&mut self.frequencies, frequency);
+        grow::push(&mut self.names, name);
     }
 
     fn index(&mut self, local: usize) {

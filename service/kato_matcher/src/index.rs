@@ -133,6 +133,22 @@ impl Index {
         self.extras.retain(|name, _| self.store.find(name).is_some());
     }
 
+    /// Put a pattern into the truth alone; `repair` has to follow. None when its events or its frequency cannot be.
+    pub fn restore(&mut self, name: Name, row: Row<'_>, frequency: u32) -> Option<()> {
+        let last = row.starts.last()?.checked_shr(row.len() as u32 % 64).unwrap_or(0);
+        let overhangs = !row.len().is_multiple_of(64) && last != 0;
+        if row.starts[0] & 1 == 0 || overhangs || frequency == 0 {
+            return None;
+        }
+        self.store.restore(name, row, frequency);
+        Some(())
+    }
+
+    /// Put a pattern's extras into the truth alone; `repair` has to follow.
+    pub fn restore_extras(&mut self, name: Name, extras: Extras) {
+        self.extras.insert(name, extras);
+    }
+
     /// Bytes in use, by what they are used for.
     pub fn memory(&self) -> [(&'static str, usize); 4] {
         let extras: usize = self.extras.values().map(Extras::memory).sum();

@@ -33,6 +33,7 @@ mod rank;
 mod recall;
 mod render;
 mod room;
+mod snapshot;
 mod store;
 mod symbols;
 mod text;

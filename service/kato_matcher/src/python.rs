@@ -17,6 +17,7 @@ use crate::input::Record;
 use crate::pattern::Name;
 use crate::predict;
 use crate::room::Room;
+use crate::snapshot;
 
 const BATCH: usize = 4096;
 
@@ -189,6 +190,18 @@ impl PyIndex {
     /// The symbols of the nearest learned vectors.
     fn nearest(&self, py: Python<'_>, values: Vec<f64>, count: usize) -> PyResult<Vec<String>> {
         self.read(py, |index| index.vectors.nearest(&values, count).into_iter().map(str::to_owned).collect())
+    }
+
+    /// All patterns as bytes that `restore` reads faster than `load` reads records.
+    fn dump<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.read(py, snapshot::write)?))
+    }
+
+    /// Put the patterns of a dump in place of everything; False, and nothing changes, when it cannot be read.
+    fn restore(&self, py: Python<'_>, dump: &[u8]) -> PyResult<bool> {
+        let Some(restored) = py.detach(|| caught(|| snapshot::read(dump)))? else { return Ok(false) };
+        self.write(py, move |index| *index = restored)?;
+        Ok(true)
     }
 
     /// Bytes in use: patterns, symbols, extras, vectors.

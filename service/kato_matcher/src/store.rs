@@ -61,16 +61,17 @@ impl Store {
 
     /// Enter a new pattern; it counts from `commit` on.
     pub fn stage(&mut self, name: Name, row: Row<'_>, frequency: u32) -> Place {
-        let size = row.len() as u32;
-        let blocks = self.segments.entry(size).or_default();
-        if blocks.last().is_none_or(Block::is_full) {
-            blocks.push(Block::new(row.len()));
-        }
-        let last = blocks.len() - 1;
-        let place = Place::new(size, last, blocks[last].len());
-        blocks[last].stage(name, row, frequency);
+        let block = self.open_block(row.len());
+        block.stage(name, row, frequency);
+        let local = block.len();
+        let place = Place::new(row.len() as u32, self.segments[&(row.len() as u32)].len() - 1, local);
         self.enter(&name, place);
         place
+    }
+
+    /// Put a pattern into the columns alone; `rebuild` has to follow.
+    pub fn restore(&mut self, name: Name, row: Row<'_>, frequency: u32) {
+        self.open_block(row.len()).restore(name, row, frequency);
     }
 
     /// Make the pattern staged at `place` count.
@@ -149,6 +150,15 @@ impl Store {
         let (block, local) = self.at(place);
         let row = block.row(local);
         (row.symbols.to_vec(), row.starts.to_vec())
+    }
+
+    /// The last block of a length, a new one when it is full.
+    fn open_block(&mut self, size: usize) -> &mut Block {
+        let blocks = self.segments.entry(size as u32).or_default();
+        if blocks.last().is_none_or(Block::is_full) {
+            blocks.push(Block::new(size));
+        }
+        blocks.last_mut().expect("pushed when there was none")
     }
 
     fn block(&mut self, size: u32, at: usize) -> &mut Block {

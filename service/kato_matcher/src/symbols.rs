@@ -187,6 +187,11 @@ pub struct EmotiveNames {
 }
 
 impl EmotiveNames {
+    /// Numbers in use are below this.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// The number of a known emotive.
     pub fn find(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()
