@@ -240,3 +240,66 @@ fn each_position(query: &Query, symbol: u32, span: (usize, usize), mut visit: im
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::Index;
+    use crate::input::{Events, Record};
+    use crate::query::{Parameters, Tables};
+    use proptest::prelude::*;
+
+    /// The longest run of equal symbols, the earliest in P, then in S; the same left and right of it.
+    fn defined(a: &[u32], b: &[u32], at: (u32, u32), found: &mut Vec<(u32, u32)>) {
+        let run = |i: usize, j: usize| a[i..].iter().zip(&b[j..]).take_while(|(x, y)| x == y).count();
+        let starts = (0..a.len()).flat_map(|i| (0..b.len()).map(move |j| (i, j)));
+        let Some((size, i, j)) = starts.map(|(i, j)| (run(i, j), i, j)).rev().max_by_key(|&(size, ..)| size) else {
+            return;
+        };
+        if size == 0 {
+            return;
+        }
+        defined(&a[..i], &b[..j], at, found);
+        found.extend((0..size as u32).map(|k| (at.0 + i as u32 + k, at.1 + j as u32 + k)));
+        let after = (at.0 + (i + size) as u32, at.1 + (j + size) as u32);
+        defined(&a[i + size..], &b[j + size..], after, found);
+    }
+
+    fn events(symbols: &[u32]) -> Events {
+        Events::of(&symbols.iter().map(|symbol| vec![format!("s{symbol}")]).collect::<Vec<_>>())
+    }
+
+    fn check(pattern: &[u32], state: &[u32]) {
+        let mut index = Index::default();
+        index.put(&Record { name: [7; 20], events: events(pattern), frequency: 1, ..Record::default() });
+        let (stm, parameters, mut tables) = (events(state), Parameters::default(), Tables::default());
+        let query = Query::new(&index, &stm, &parameters, &mut tables);
+        let (row, mut aligner) = (index.find(&[7; 20]).expect("put above").row, Aligner::default());
+        let mut wanted = Vec::new();
+        defined(pattern, state, (0, 0), &mut wanted);
+        assert_eq!(aligner.pairs(&query, row), wanted);
+        aligner.align_long(&query, row);
+        assert_eq!(aligner.pairs, wanted);
+        let shape = aligner.shape_of_pairs(row);
+        assert_eq!(aligner.shape(&query, row, 2.min(wanted.len() as u32)), shape);
+        assert_eq!(shape.matched as usize, wanted.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn blocks_are_as_defined(pattern in prop::collection::vec(0u32..4, 1..20), state in prop::collection::vec(0u32..5, 0..20)) {
+            check(&pattern, &state);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+
+        #[test]
+        fn long_blocks_are_as_defined(pattern in prop::collection::vec(0u32..9, 50..90), state in prop::collection::vec(0u32..9, 50..90)) {
+            check(&pattern, &state);
+        }
+    }
+}

@@ -3,9 +3,9 @@
 //! Called by `rank` to leave out whole classes. Matches never exceed the LCS, blocks never exceed the matches.
 
 use crate::floats::similarity_of;
+use crate::metric::Metric;
 use crate::metrics::snr;
 use crate::mutants::{self, Mutant};
-use crate::rank::Metric;
 
 /// The greatest value of `metric` at |P| = `size`, an LCS of `lcs` and |S| = `observed`; infinite without a bound.
 ///

@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::input::{Events, NamedEmotives, Record};
+use crate::metric::Metric;
 use crate::pattern::Name;
 use crate::query::Parameters;
-use crate::rank::Metric;
 
 const MOST_SYMBOLS: usize = 1 << 22; // a long pattern's words are counted in 16 bits
 const MOST_AFFINITY: i128 = 1 << 100; // sums over all patterns stay far inside 128 bits

@@ -226,3 +226,90 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::input::Events;
+    use crate::predict::predict;
+    use crate::query::Parameters;
+    use crate::room::Room;
+    use crate::snapshot;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Learn(u8, Vec<String>),
+        Delete(u8),
+    }
+
+    fn symbols() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(prop_oneof!["[a-c]", ".{0,3}"], 1..70)
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0u8..30, symbols()).prop_map(|(name, symbols)| Step::Learn(name, symbols)),
+            1 => (0u8..30).prop_map(Step::Delete),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    fn record(name: u8, symbols: &[String]) -> Record {
+        let events: Vec<Vec<&String>> = symbols.chunks(2).map(|event| event.iter().collect()).collect();
+        let affinity = if name % 2 == 0 { vec![("joy".into(), i128::from(name) - 9)] } else { Vec::new() };
+        Record { name: [name; 20], events: Events::of(&events), frequency: 1, affinity, ..Record::default() }
+    }
+
+    fn run(index: &mut Index, step: &Step) {
+        match step {
+            Step::Learn(name, symbols) => index.learn(&record(*name, symbols), 5),
+            Step::Delete(name) => index.delete(&[*name; 20]),
+        }
+    }
+
+    /// Everything that can be asked of an index, symbols and names sorted.
+    fn told(index: &Index, stm: &Events) -> (Vec<u8>, String) {
+        let session =
+            Parameters { affinity_emotive: Some("joy".into()), recall_threshold: 0.0, ..Parameters::default() };
+        let mut symbols: Vec<_> = index.symbols.numbers().collect();
+        symbols.sort_by_key(|&number| index.symbols.text(number));
+        let told: Vec<_> = symbols
+            .iter()
+            .map(|&n| {
+                (
+                    index.symbols.text(n),
+                    index.symbols.frequency(n),
+                    index.symbols.affinity(n).map(|a| a.1.to_bits()).sum::<u64>(),
+                )
+            })
+            .collect();
+        let counts = index.counts();
+        let counts = (counts.patterns, counts.frequencies, counts.symbol_frequencies);
+        (predict(index, stm, &session, &mut Room::default()), format!("{told:?} {counts:?}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_panic_changes_nothing(steps in steps(), last in steps(), stm in symbols()) {
+            let (mut index, stm) = (Index::default(), record(0, &stm).events);
+            steps.iter().for_each(|step| run(&mut index, step));
+            for (step, point) in last.iter().flat_map(|step| ["insert", "relearn", "delete", ""].map(|point| (step, point))) {
+                let before = told(&index, &stm);
+                index.faults.arm(point);
+                if catch_unwind(AssertUnwindSafe(|| run(&mut index, step))).is_err() {
+                    index.repair();
+                    prop_assert_eq!(told(&index, &stm), before);
+                }
+            }
+            let mut again = snapshot::read(&snapshot::write(&index)).expect("just written");
+            prop_assert_eq!(told(&again, &stm), told(&index, &stm));
+            again.clear();
+            prop_assert_eq!(told(&again, &stm), told(&Index::default(), &stm));
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod grow;
 mod index;
 mod input;
 mod json;
+mod metric;
 mod metrics;
 mod mutants;
 mod pattern;

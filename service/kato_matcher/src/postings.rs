@@ -339,3 +339,6 @@ impl WideList {
         at
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 use crate::floats::similarity_of;
 use crate::index::Index;
 use crate::input::Events;
-use crate::rank::Metric;
+use crate::metric::Metric;
 use crate::text::TextPattern;
 
 /// The parameters of a session that matter here (engine.md, section 5).
@@ -27,6 +27,22 @@ pub struct Parameters {
     pub length_filter: Option<(Option<f64>, Option<f64>)>,
     /// Least share and least number of common distinct symbols, when the jaccard filter is on.
     pub jaccard_filter: Option<(Option<f64>, Option<u64>)>,
+}
+
+#[cfg(test)]
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            recall_threshold: 0.1,
+            max_predictions: 100,
+            use_token_matching: true,
+            fuzzy_token_threshold: 0.0,
+            rank_sort_algo: Metric::Potential,
+            affinity_emotive: None,
+            length_filter: None,
+            jaccard_filter: None,
+        }
+    }
 }
 
 /// Positions of S that each pattern symbol counts as equal to.

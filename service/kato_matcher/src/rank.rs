@@ -14,6 +14,7 @@ use crate::block::Block;
 use crate::bounds;
 use crate::columns::{Columns, runs};
 use crate::futures::Futures;
+use crate::metric::Metric;
 use crate::metrics::{Candidate, Meter};
 use crate::pattern::Name;
 use crate::query::Query;
@@ -22,69 +23,6 @@ use crate::room::Counter;
 
 /// More than any rounding error of a bound, less than any difference worth a look.
 const MARGIN: f64 = 1e-9;
-
-/// What predictions can be ranked by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs)] // the names are those of engine.md
-pub enum Metric {
-    Potential,
-    Similarity,
-    Evidence,
-    Confidence,
-    Snr,
-    Fragmentation,
-    Frequency,
-    Entropy,
-    NormalizedEntropy,
-    GlobalNormalizedEntropy,
-    ItfdfSimilarity,
-    Confluence,
-    PredictiveInformation,
-    BayesianPrior,
-    BayesianLikelihood,
-    BayesianPosterior,
-    TfidfScore,
-    WeightedSimilarity,
-    WeightedEvidence,
-    WeightedConfidence,
-    WeightedSnr,
-}
-
-impl Metric {
-    /// The metric of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "potential" => Self::Potential,
-            "similarity" => Self::Similarity,
-            "evidence" => Self::Evidence,
-            "confidence" => Self::Confidence,
-            "snr" => Self::Snr,
-            "fragmentation" => Self::Fragmentation,
-            "frequency" => Self::Frequency,
-            "entropy" => Self::Entropy,
-            "normalized_entropy" => Self::NormalizedEntropy,
-            "global_normalized_entropy" => Self::GlobalNormalizedEntropy,
-            "itfdf_similarity" => Self::ItfdfSimilarity,
-            "confluence" => Self::Confluence,
-            "predictive_information" => Self::PredictiveInformation,
-            "bayesian_prior" => Self::BayesianPrior,
-            "bayesian_likelihood" => Self::BayesianLikelihood,
-            "bayesian_posterior" => Self::BayesianPosterior,
-            "tfidf_score" => Self::TfidfScore,
-            "weighted_similarity" => Self::WeightedSimilarity,
-            "weighted_evidence" => Self::WeightedEvidence,
-            "weighted_confidence" => Self::WeightedConfidence,
-            "weighted_snr" => Self::WeightedSnr,
-            _ => return None,
-        })
-    }
-
-    /// Whether the value is known from class and frequency, without an alignment.
-    fn is_early(self) -> bool {
-        use Metric::{BayesianLikelihood, BayesianPosterior, BayesianPrior, Frequency, Similarity};
-        matches!(self, Similarity | Frequency | BayesianPrior | BayesianLikelihood | BayesianPosterior)
-    }
-}
 
 /// A chosen pattern: number of its block, and how it matches.
 #[derive(Clone, Copy)]
