@@ -259,7 +259,7 @@ mod tests {
 
     fn record(name: u8, symbols: &[String]) -> Record {
         let events: Vec<Vec<&String>> = symbols.chunks(2).map(|event| event.iter().collect()).collect();
-        let affinity = if name % 2 == 0 { vec![("joy".into(), i128::from(name) - 9)] } else { Vec::new() };
+        let affinity = if name.is_multiple_of(2) { vec![("joy".into(), i128::from(name) - 9)] } else { Vec::new() };
         Record { name: [name; 20], events: Events::of(&events), frequency: 1, affinity, ..Record::default() }
     }
 
