@@ -9,6 +9,7 @@ mod align;
 mod bits;
 mod block;
 mod bounds;
+mod character;
 mod columns;
 #[cfg(feature = "python")]
 mod convert;

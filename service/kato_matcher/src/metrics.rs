@@ -3,6 +3,8 @@
 //!
 //! Called by `rank` for one metric at a time and by `render` for all.
 
+use std::cell::RefCell;
+
 use crate::align::Shape;
 use crate::ensemble::{Ensemble, similarity};
 use crate::floats::log2;
@@ -64,6 +66,7 @@ pub struct Meter<'a> {
     observed: Vec<(u32, u64)>,
     observed_squares: u128,
     emotive: Option<u32>,
+    weights: RefCell<Vec<f64>>,
     state_weight: f64,
     patterns: f64,
     vocabulary: usize,
@@ -84,11 +87,15 @@ impl<'a> Meter<'a> {
             observed_squares: observed.iter().map(|&(_, value)| square(value)).sum(),
             observed,
             emotive,
+            weights: RefCell::default(),
             state_weight: 0.0,
             patterns: query.index.counts().patterns as f64,
             vocabulary: symbols.distinct(),
         };
-        meter.state_weight = meter.weigh(query.state.iter().copied());
+        if query.parameters.affinity_emotive.is_some() {
+            meter.weights = RefCell::new(vec![f64::NAN; query.bound()]);
+            meter.state_weight = meter.weigh(query.state.iter().copied());
+        }
         meter
     }
 
@@ -211,10 +218,18 @@ impl<'a> Meter<'a> {
 
     /// The sum of the affinity weights of symbols, in ascending order of the weights.
     fn weigh(&self, symbols: impl Iterator<Item = u32>) -> f64 {
-        let mut weights: Vec<f64> =
-            symbols.map(|symbol| self.query.index.symbols.weight(symbol, self.emotive)).collect();
+        let known = &mut *self.weights.borrow_mut();
+        let mut weights: Vec<f64> = symbols.map(|symbol| self.weight(symbol, &mut known[symbol as usize])).collect();
         weights.sort_unstable_by(f64::total_cmp);
         weights.iter().fold(0.0, |sum, weight| sum + weight)
+    }
+
+    /// The affinity weight of a symbol; `known` keeps it.
+    fn weight(&self, symbol: u32, known: &mut f64) -> f64 {
+        if known.is_nan() {
+            *known = self.query.index.symbols.weight(symbol, self.emotive);
+        }
+        *known
     }
 }
 

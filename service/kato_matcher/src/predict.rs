@@ -54,10 +54,10 @@ pub fn recalled(index: &Index, events: &Events, parameters: &Parameters, room: &
     let most = index.blocks().zip(&found).map(|(block, found)| if found.is_none() { 0 } else { block.len() }).sum();
     let (mut places, mut lcs, mut count) = (vec![0; most], vec![0; most], 0);
     for (number, (block, found)) in index.blocks().zip(&found).enumerate() {
-        found.each(block.size, |hit| {
+        found.each_or_not(block.size, |hit, is_recalled| {
             places[count] = (number * BLOCK + usize::from(hit.local)) as u32;
             lcs[count] = hit.lcs as u16;
-            count += 1;
+            count += usize::from(is_recalled);
         });
     }
     places.truncate(count);

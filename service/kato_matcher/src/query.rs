@@ -217,7 +217,7 @@ fn similar_symbols(index: &Index, symbol: u32, text: &str, threshold: f64) -> Ve
         let chars = index.symbols.chars(other);
         let total = chars + pattern.chars();
         similarity_of(chars.min(pattern.chars()), total) >= threshold
-            && similarity_of(pattern.common([index.symbols.text(other)], &mut row), total) >= threshold
+            && similarity_of(pattern.common(index.symbols.text(other), &mut row), total) >= threshold
     };
     index.symbols.numbers().filter(|&other| other == symbol || is_similar(other)).collect()
 }

@@ -5,6 +5,7 @@
 
 use crate::bits::{Word, bytes_from, equal_bytes, ones};
 use crate::block::{Block, Postings};
+use crate::character::Texts;
 use crate::columns::{Columns, run_wide, run_words};
 use crate::floats::{least_common, similarity_of};
 use crate::mutants::{self, Mutant};
@@ -63,6 +64,17 @@ impl Recalled {
         }
     }
 
+    /// Call `visit` with each pattern that may be recalled and whether it is: without a branch where most are.
+    #[inline(always)]
+    pub fn each_or_not(&self, size: usize, mut visit: impl FnMut(Hit, bool)) {
+        match self {
+            Self::Column { least, lcs } => {
+                lcs.iter().enumerate().for_each(|(local, &lcs)| visit(token_hit(local, lcs, size), lcs >= *least));
+            }
+            _ => self.each(size, |hit| visit(hit, true)),
+        }
+    }
+
     /// Call `visit` with each recalled pattern of one `lcs`; of a column only with those whose bit is as `only` says.
     #[inline(always)]
     pub fn each_of(&self, wanted: u32, size: usize, only: Option<(&[u64], bool)>, mut visit: impl FnMut(Hit)) {
@@ -110,16 +122,16 @@ fn token_hit(local: usize, lcs: impl Into<u32>, size: usize) -> Hit {
 
 /// The recalled patterns of each block.
 pub fn recall(query: &Query, columns: &mut Columns, counter: &mut Counter) -> Vec<Recalled> {
-    query.index.blocks().map(|block| recall_block(query, block, columns, counter)).collect()
-}
-
-fn recall_block(query: &Query, block: &Block, columns: &mut Columns, counter: &mut Counter) -> Recalled {
-    if !length_fits(query, block.size) {
-        return Recalled::None;
-    }
-    let found = if query.len() == 1 { by_first_symbol(query, block) } else { by_threshold(query, block, columns) };
-    let found = if query.text.is_some() { by_text(query, block, found) } else { found };
-    if query.parameters.jaccard_filter.is_some() { by_overlap(query, block, found, counter) } else { found }
+    let mut texts = query.text.as_ref().map(|text| Texts::new(text, &query.index.symbols));
+    let recalled = query.index.blocks().map(|block| {
+        if !length_fits(query, block.size) {
+            return Recalled::None;
+        }
+        let found = if query.len() == 1 { by_first_symbol(query, block) } else { by_threshold(query, block, columns) };
+        let found = if let Some(texts) = &mut texts { by_text(query, block, &found, texts) } else { found };
+        if query.parameters.jaccard_filter.is_some() { by_overlap(query, block, found, counter) } else { found }
+    });
+    recalled.collect()
 }
 
 /// A state of one symbol recalls the patterns that begin with it.
@@ -237,18 +249,12 @@ fn by_rare_symbols<W: Word>(
 }
 
 /// Character mode: compare the texts of the patterns found, and keep those that reach the threshold.
-fn by_text(query: &Query, block: &Block, found: Recalled) -> Recalled {
-    let Some(text) = &query.text else { return found };
-    let symbols = &query.index.symbols;
-    let (mut hits, mut room) = (Vec::new(), Vec::new());
+fn by_text(query: &Query, block: &Block, found: &Recalled, texts: &mut Texts) -> Recalled {
+    let (compared, threshold) = (query.compared(), query.parameters.recall_threshold);
+    let mut hits = Vec::new();
     found.each(block.size, |hit| {
-        let row = block.row(usize::from(hit.local)).symbols;
-        let size = row.iter().map(|&symbol| symbols.chars(symbol)).sum::<usize>() + row.len() - 1;
-        let pieces =
-            row.iter().enumerate().flat_map(|(at, &symbol)| [if at == 0 { "" } else { " " }, symbols.text(symbol)]);
-        let common = text.common(pieces, &mut room);
-        let threshold = query.parameters.recall_threshold;
-        if query.len() == 1 || similarity_of(common, size + text.chars()) >= threshold {
+        let (size, common) = texts.compare(block.row(usize::from(hit.local)).symbols);
+        if query.len() == 1 || similarity_of(common, size + compared) >= threshold {
             hits.push(Hit { size: size as u32, common: common as u32, ..hit });
         }
     });

@@ -222,5 +222,5 @@ fn sorted_texts<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
 
 fn text_similarity(first: &str, second: &str) -> f64 {
     let pattern = TextPattern::new(first);
-    similarity_of(pattern.common([second], &mut Vec::new()), pattern.chars() + second.chars().count())
+    similarity_of(pattern.common(second, &mut Vec::new()), pattern.chars() + second.chars().count())
 }

@@ -36,34 +36,39 @@ impl TextPattern {
         self.chars
     }
 
-    /// Length of a longest common subsequence of the text and the characters of `pieces`, one piece after the other.
-    ///
-    /// `row` is room to work in; what it holds does not matter.
-    pub fn common<'a>(&self, pieces: impl IntoIterator<Item = &'a str>, row: &mut Vec<u64>) -> usize {
-        if self.words == 1 {
-            let mut word = !0u64;
-            for symbol in pieces.into_iter().flat_map(str::chars) {
-                word = bits::step(word, self.masks[self.row(symbol)]);
-            }
-            return word.count_zeros() as usize;
-        }
-        row.clear();
-        row.resize(self.words, !0);
-        for symbol in pieces.into_iter().flat_map(str::chars) {
-            let at = self.row(symbol) * self.words;
-            if at > 0 {
-                bits::step_wide(row, &self.masks[at..at + self.words]);
-            }
-        }
-        bits::zeros(row)
+    /// Length of a longest common subsequence of the text and another; `room` is room to work in.
+    pub fn common(&self, other: &str, room: &mut Vec<u64>) -> usize {
+        self.common_rows(other.chars().map(|symbol| self.row(symbol)), room)
     }
 
-    fn row(&self, symbol: char) -> usize {
-        let row = match self.ascii.get(symbol as usize) {
+    /// The same for a text given as the rows of its characters.
+    pub fn common_rows(&self, rows: impl Iterator<Item = u32>, room: &mut Vec<u64>) -> usize {
+        if let Some(masks) = self.single() {
+            return rows.fold(!0, |word, row| bits::step(word, masks[row as usize])).count_zeros() as usize;
+        }
+        room.clear();
+        room.resize(self.words, !0);
+        for row in rows {
+            let at = row as usize * self.words;
+            if at > 0 {
+                bits::step_wide(room, &self.masks[at..at + self.words]);
+            }
+        }
+        bits::zeros(room)
+    }
+
+    /// The masks by row, when the text has up to 64 characters.
+    pub fn single(&self) -> Option<&[u64]> {
+        (self.words == 1).then_some(&self.masks)
+    }
+
+    /// The row of a character; 0, which is empty, for one that is not in the text.
+    #[inline]
+    pub fn row(&self, symbol: char) -> u32 {
+        match self.ascii.get(symbol as usize) {
             Some(&row) => row,
             None => self.others.get(&symbol).copied().unwrap_or(0),
-        };
-        row as usize
+        }
     }
 
     /// The row of `symbol`, a new one at its first occurrence; row 0 stays empty, for the characters that are not there.
@@ -102,15 +107,14 @@ mod tests {
     proptest! {
         #[test]
         fn common_is_the_textbook_table(first in "[abcé😀]{0,150}", second in "[abcé😀]{0,150}") {
-            let found = TextPattern::new(&first).common([second.as_str()], &mut Vec::new());
+            let found = TextPattern::new(&first).common(&second, &mut Vec::new());
             prop_assert_eq!(found, plain(&first, &second));
         }
     }
 
     #[test]
-    fn pieces_are_one_text() {
-        let pattern = TextPattern::new("ab cd");
-        assert_eq!(pattern.common(["ab", " ", "cd"], &mut Vec::new()), 5);
-        assert_eq!(TextPattern::new("").common(["ab"], &mut Vec::new()), 0);
+    fn an_empty_text_has_nothing_in_common() {
+        assert_eq!(TextPattern::new("").common("ab", &mut Vec::new()), 0);
+        assert_eq!(TextPattern::new("ab").common("", &mut Vec::new()), 0);
     }
 }
