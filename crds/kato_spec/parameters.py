@@ -70,7 +70,9 @@ class Parameters(BaseModel):
         3, description="Observations in a row without a symbol after which the stream is reported at rest."
     )
     stm_mode: Literal["CLEAR", "ROLLING"] = Field(
-        "CLEAR", description="What auto-learning leaves of the short-term memory: nothing, or all but its oldest event."
+        "CLEAR",
+        description="What auto-learning leaves of the short-term memory: nothing (CLEAR), or its last"
+        " `max_pattern_length` - 1 events (ROLLING).",
     )
     indexer_type: Literal["VI"] = Field("VI", description="The vector indexer; VI is the only one.")
     sort_symbols: Flag = Field(

@@ -5,6 +5,7 @@ Entry points `kato`, `kubectl-kato` and `python -m kato_cli` (spec: cli.md, "Hab
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -15,7 +16,7 @@ from kato_cli import apply, demo, listing, serve, start, stop, talk
 from kato_cli.terminal import notice, say
 from kato_client import KatoClientError
 from kato_operator.local.files import InvalidFiles
-from kato_spec.errors import KatoError
+from kato_spec.errors import KatoError, shown
 
 KATO = "kato: memories that learn sequences of symbols and predict what comes next, run on this machine."
 KUBECTL = (
@@ -74,7 +75,7 @@ def kubectl_main() -> None:
 def run(app: typer.Typer, name: str) -> int:
     """Run the program on this process's arguments; return 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     try:
-        result = app(prog_name=name, standalone_mode=False)
+        result = app(args=_words(), prog_name=name, standalone_mode=False)
     except InvalidFiles as error:
         for problem in error.problems:
             notice(str(problem))
@@ -92,6 +93,16 @@ def run(app: typer.Typer, name: str) -> int:
         notice(f"{' '.join(error.format_message().split())} (`{shows} --help` shows how)")
         return error.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _words() -> list[str]:
+    """Return this process's arguments; one that is no text could stand in no request, file or answer."""
+    for word in sys.argv[1:]:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise typer.BadParameter(f"{shown(os.fsencode(word))} is not allowed; allowed: text in UTF-8") from error
+    return sys.argv[1:]
 
 
 def _begin(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +27,7 @@ def start(
     instance_id: Annotated[
         str | None, typer.Option("--id", help="The processor's ID. Default: kato-<time>-<pid>.")
     ] = None,
-    name: Annotated[str, typer.Option(help="The human-readable name.")] = DEFAULT_NAME,
+    name: Annotated[str | None, typer.Option(help=f"The human-readable name. Default: {DEFAULT_NAME}.")] = None,
     port: Annotated[
         int | None,
         typer.Option(help="The port wanted; when it is taken, the next free one. Default: 8000."),
@@ -40,7 +41,8 @@ def start(
 ) -> None:
     """Start one instance on this machine and wait until it answers.
 
-    Its memory is found again when an instance of the same ID was here before.
+    When an instance of the same ID was here before, its memory is found again, and whatever no flag changes stays as
+    it was: name, port, parameters, tokens, declared sessions.
     """
     try:
         found = sanitise(instance_id) if instance_id is not None else default_id(time.time(), os.getpid())
@@ -49,13 +51,11 @@ def start(
         raise typer.BadParameter(str(error)) from error
     here = machine()
     before = wishes.load(here.home, found)
-    record = ParametersRecord(uid="", generation=0, display_name=name, parameters=overrides(parameters))
-    asked = Asked(
-        requested=instance_id or found,
-        port=wish.first,
-        parameters=wishes.successor(before.parameters, record),
-        sessions=before.sessions,
-    )
+    if port is None and port_range is None and before.port:
+        wish = PortWish(before.port)
+    asked = _again(before, name, overrides(parameters)).model_copy(update={"port": wish.first})
+    if instance_id != found or not before.requested:
+        asked = asked.model_copy(update={"requested": instance_id or found})
     if instance_id not in (None, found):
         notice(f"ID {instance_id!r} became {found}")
     with err().status(f"starting {found} ..."):
@@ -64,5 +64,18 @@ def start(
         dump({"id": found, "url": instance.url, **instance.model_dump(mode="json")}, output)
         return
     moved = "" if instance.api_port == wish.first else f" ({wish.first} was taken)"
-    for key, value in {"id": found, "name": name, "port": f"{instance.api_port}{moved}", "url": instance.url}.items():
+    for key, value in {
+        "id": found,
+        "name": instance.name,
+        "port": f"{instance.api_port}{moved}",
+        "url": instance.url,
+    }.items():
         say(f"{key:<5} {value}")
+
+
+def _again(before: Asked, name: str | None, parameters: Mapping[str, Any]) -> Asked:
+    """Return what was asked before with what the flags change; a manifest's next apply finds what they changed."""
+    old = before.parameters or ParametersRecord(uid="", generation=0)
+    changed = {"display_name": name or old.display_name, "parameters": {**old.parameters, **parameters}}
+    record = wishes.successor(before.parameters, old.model_copy(update=changed))
+    return before.model_copy(update={"parameters": record})

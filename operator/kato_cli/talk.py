@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, TypeVar
 
 import typer
@@ -35,6 +36,8 @@ def observe(
 ) -> None:
     """Observe one event: it joins the short-term memory."""
     strings = symbols or []
+    if each and not strings:
+        raise typer.BadParameter("--each needs the symbols to observe, one event each")
     if each and (vector or emotive or metadata):
         raise typer.BadParameter("--each is for symbols alone: leave out --vector, --emotive and --metadata")
     vectors = [[_number("--vector", part) for part in one.split(",")] for one in vector or []]
@@ -161,6 +164,9 @@ def _pairs(flag: str, given: list[str] | None) -> list[tuple[str, str]]:
 
 def _number(flag: str, text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError as error:
         raise typer.BadParameter(f"{flag}: {text!r} is not a number") from error
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"{flag}: {text!r} is not a finite number")
+    return number

@@ -34,7 +34,7 @@ from kato_service.stores.directory import DataDirectory
 from kato_service.stores.memory import VolatileMemory, VolatileSessions
 from kato_service.stores.sqlite_memory import SqliteMemory
 from kato_service.stores.sqlite_sessions import SqliteSessions
-from kato_spec.errors import KatoError, Rejected
+from kato_spec.errors import EXIT_PORT_TAKEN, KatoError, Rejected
 from kato_spec.keys import child_name
 from kato_spec.records import ParametersRecord
 
@@ -72,7 +72,8 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, fold the memory and return.
 
-    What keeps the process from starting is said in one line on standard error, and the process exits with 1.
+    What keeps the process from starting is said in one line on standard error, and the process exits with 1; with
+    `EXIT_PORT_TAKEN` when it is a port.
     """
     logs.configure(settings.log_level, settings.log_format)
     setproctitle.setproctitle(child_name(settings.processor_id))
@@ -85,7 +86,7 @@ def serve(settings: Settings) -> None:
         log.info("stopped", processor=processor.id)
     except KatoError as error:
         sys.stderr.write(f"{child_name(settings.processor_id)} cannot start: {error}\n")
-        sys.exit(1)
+        sys.exit(EXIT_PORT_TAKEN if isinstance(error, PortTaken) else 1)
 
 
 def create_processor(settings: Settings, held: ExitStack) -> Processor:
@@ -220,8 +221,8 @@ def _read_record(path: Path | None) -> ParametersRecord | None:
     try:
         return ParametersRecord.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InvalidRecord("parameters_file", str(path), f"a readable file ({error.strerror})") from error
+        raise InvalidRecord(f"parameters_file {path}", error.strerror, "a file that can be read") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise InvalidRecord("parameters_file", str(path), f"a parameters record; {place}: {first['msg']}") from error
+        place = ".".join(("", *map(str, first["loc"])))
+        raise InvalidRecord(f"parameters_file {path}{place}", first["input"], first["msg"]) from error

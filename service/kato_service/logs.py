@@ -32,7 +32,9 @@ def configure(level: str, form: Literal["json", "console"]) -> None:
 
 def _rendering(form: str, *, as_bytes: bool) -> list[structlog.typing.Processor]:
     if form == "console":
-        return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        # The plain traceback: a rich one shows local variables, secrets among them.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
     serializer = _dump if as_bytes else _dump_text
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=serializer)]
 

@@ -20,17 +20,23 @@ from tests.support.eventually import eventually
 
 PATTERNS = 1_000
 TIMES = 200
-PREDICTIONS = 40
+STM = 8
+# Alarm bounds, about twice what a quiet machine showed with the plain matcher; the engine's goals are another suite's.
+OBSERVE_GOAL, LEARN_GOAL, PREDICT_GOAL = 6.0, 12.0, 120.0
+Call = Callable[[], object]
 
 
 def rows() -> Iterator[Row]:
-    """Measure one service process on SQLite, one client, one connection."""
+    """Measure one service process on SQLite that knows `PATTERNS` patterns, by one client on one connection."""
     with tempfile.TemporaryDirectory() as directory, served(Path(directory)) as client:
+        teacher = new_session(client, process_predictions=False)
+        for pattern in patterns(PATTERNS):
+            learn(client, teacher, pattern)
         yield Row("smoke", "ping, p50", ping_ms(client), "ms")
-        for row, call, times in calls(client):
+        for row, call, times, goal in calls(client):
             # The ceiling is measured again right before each call, so that both see the same load.
             ping = ping_ms(client)
-            yield Row("smoke", row, median_ms(call, times=times), "ms", "/ping", ping)
+            yield Row("smoke", row, median_ms(call, times=times), "ms", "/ping", ping, goal)
 
 
 def ping_ms(client: httpx.Client) -> float:
@@ -38,22 +44,26 @@ def ping_ms(client: httpx.Client) -> float:
     return median_ms(lambda: ask(client, "GET", "/ping"), times=TIMES)
 
 
-def calls(client: httpx.Client) -> Iterator[tuple[str, Callable[[], object], int]]:
-    """Yield what is measured, in order: the learned patterns are what the predictions are asked of."""
-    knowledge = list(patterns(PATTERNS))
-    quiet = new_session(client, process_predictions=False)
-    observations = cycle([{"strings": event} for pattern in knowledge for event in pattern])
-    yield "observe, predictions off, p50", lambda: ask(client, "POST", f"{quiet}/observe", next(observations)), TIMES
-    ask(client, "POST", f"{quiet}/clear-stm", {})
-    fresh = iter(knowledge)
-    yield "learn 8 events, durable, p50", lambda: learn(client, quiet, next(fresh)), PATTERNS - 5
-    half = cycle([pattern[:4] for pattern in knowledge])
-    asking = new_session(client, recall_threshold=0.1)
+def calls(client: httpx.Client) -> Iterator[tuple[str, Call, int, float]]:
+    """Yield what is measured: its row, the call, how often it is made, and the greatest ratio to `/ping` it may have.
+
+    Observing goes into a memory that learns by itself at `STM` events, so the STM stays as short as in real use.
+    """
+    fresh = patterns(10 * TIMES, seed=2)
+    events = (event for pattern in fresh for event in pattern)
+    watching = new_session(client, process_predictions=False, max_pattern_length=STM)
     yield (
-        f"predict, {PATTERNS:,} patterns, t = 0.1, p50",
-        lambda: ask(client, "POST", f"{asking}/predictions", {"stm": next(half)}),
-        PREDICTIONS,
+        "observe, predictions off, p50",
+        lambda: ask(client, "POST", f"{watching}/observe", {"strings": next(events)}),
+        TIMES,
+        OBSERVE_GOAL,
     )
+    learning = new_session(client, process_predictions=False)
+    yield f"learn {STM} events, durable, p50", lambda: learn(client, learning, next(fresh)), TIMES, LEARN_GOAL
+    halves = cycle([pattern[: STM // 2] for pattern in patterns(PATTERNS)])
+    asking = new_session(client, recall_threshold=0.1)
+    row = f"predict, {PATTERNS:,} patterns and what was added, t = 0.1, p50"
+    yield row, lambda: ask(client, "POST", f"{asking}/predictions", {"stm": next(halves)}), TIMES // 5, PREDICT_GOAL
 
 
 def learn(client: httpx.Client, session: str, pattern: list[list[str]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from typing import Any
 
@@ -33,6 +35,17 @@ spec:
     name: {processor}
   config:
     maxPredictions: 7
+"""
+# What guards a PROCESSOR, with the Secret that it names.
+GUARD = """\
+  auth: {tokensSecretRef: {name: keys}}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: keys
+stringData:
+  tokens: open-sesame
 """
 
 
@@ -170,6 +183,18 @@ def test_a_session_waits_for_its_processor_and_is_deleted_alone(kato: Kato) -> N
     assert kato.registry()["late"]["status"] == "running"
 
 
+def test_an_instance_that_hangs_holds_up_no_apply_of_other_files(kato: Kato) -> None:
+    hung = kato.json("start", "--id", "hung")["pid"]
+    file = kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + "---\n" + SESSION.format(processor="a"))
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        assert [line.split()[1] for line in kato("apply", "-f", file).out.splitlines()] == ["created"] * 2
+        assert [line.split()[1] for line in kato("delete", "-f", file).out.splitlines()] == ["deleted"] * 2
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert kato("stop", "hung").out.startswith("hung stopped")
+
+
 def test_suspend_stops_and_resume_finds_the_memory(kato: Kato) -> None:
     text = PROCESSOR.format(name="a", threshold=0.2)
     file = kato.write("f.yaml", text)
@@ -192,12 +217,24 @@ def test_deletion_policy_delete_takes_the_memory_with_it(kato: Kato) -> None:
 
 
 def test_tokens_of_a_secret_guard_the_api_and_the_commands_know_them(kato: Kato) -> None:
-    keys = "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: keys\nstringData:\n  tokens: open-sesame\n"
-    auth = "  auth: {tokensSecretRef: {name: keys}}\n"
-    kato("apply", "-f", kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + auth + keys))
+    kato("apply", "-f", kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + GUARD))
     assert httpx.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}).status_code == 401
     assert kato("observe", "a", "x").out == "a: 1 event in short-term memory\n"
     assert "open-sesame" not in kato.home.registry.read_text() + kato.home.log("a").read_text()
+
+
+def test_a_start_by_hand_keeps_what_the_manifest_said_until_it_is_deleted(kato: Kato) -> None:
+    file = kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + GUARD)
+    kato("apply", "-f", file)
+    kato("stop", "a")
+    kato("start", "--id", "a")
+    assert httpx.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}).status_code == 401
+    assert kato.json("status", "a")["source"] == str(kato.directory / "f.yaml")
+    assert kato("apply", "-f", file).out.startswith("katoprocessor.kato.dev/a unchanged (")
+    kato("delete", "-f", file)
+    assert "open-sesame" not in (kato.home.data("a") / "asked.json").read_text()
+    kato("start", "--id", "a")
+    assert kato.json("status", "a")["parameters"] == {}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from kato_operator.local import processes
+from kato_operator.local.processes import Identity
 from tests.support.cli import Kato
 from tests.support.eventually import eventually
 
@@ -50,11 +51,25 @@ def test_start_list_stop_and_start_again(kato: Kato) -> None:
     kato("observe", "first", "--each", "a", "b")
     kato("learn", "first")
     assert "first stopped (memory kept in " in kato("stop", "first").out
-    assert not psutil.pid_exists(listed["pid"])
+    assert not processes.alive(Identity(listed["pid"], listed["started"]))
     assert kato.registry() == {}
     again = kato.json("start", "--id", "first", "--port", str(port))
     assert again["url"] == f"http://127.0.0.1:{port}"
     assert kato.json("list")["instances"]["first"]["patterns"] == 1
+
+
+def test_a_start_changes_only_what_a_flag_says(kato: Kato) -> None:
+    port = str(free_port())
+    kato("start", "--id", "a", "--name", "My first memory", "--port", port, "--recall-threshold", "0.3")
+    kato("stop", "a")
+    assert "name  My first memory\n" in kato("start", "--id", "a").out
+    again = kato.json("status", "a")
+    assert (again["name"], again["parameters"]) == ("My first memory", {"recall_threshold": 0.3})
+    assert str(again["api_port"]) == port
+    kato("stop", "a")
+    kato("start", "--id", "a", "--name", "Renamed", "--persistence", "7")
+    changed = kato.json("status", "a")
+    assert (changed["name"], changed["parameters"]) == ("Renamed", {"recall_threshold": 0.3, "persistence": 7})
 
 
 def test_the_list_in_its_forms(kato: Kato) -> None:
@@ -89,6 +104,9 @@ def test_stopping_twice_is_no_error_but_an_unknown_one_is(kato: Kato) -> None:
     assert unknown.err == "kato: no instance 'nobody' runs here; what runs: b\n"
     assert kato.json("list")["instances"]["b"]["status"] == "running"
     assert "name the instances to stop, or give --all" in kato("stop", code=2).err
+    for path in (".", "", "../data/a"):
+        assert kato("stop", path, code=1).err == f"kato: no instance {path!r} runs here; what runs: b\n"
+    assert "no instance '../data/a' runs here" in kato("logs", "../data/a", code=1).err
 
 
 def test_the_same_id_starts_once(kato: Kato) -> None:
@@ -125,6 +143,18 @@ def test_a_taken_port_is_passed_over_or_named(kato: Kato) -> None:
         assert f"({taken} was taken)" in moved
         closed = kato("start", "--id", "b", "--port-range", f"{taken}-{taken}", code=1)
         assert f"no port of {taken}-{taken} is free" in closed.err
+
+
+def test_a_port_that_is_lost_between_choosing_and_listening_is_chosen_again(kato: Kato) -> None:
+    port = free_port()
+    starting = kato.begin("start", "--id", "a", "--port", str(port))
+    eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
+    with socket.create_server(("127.0.0.1", port)):
+        eventually(lambda: "kato-a cannot start: port" in kato.home.log("a").read_text(), timeout=60, interval=0.01)
+    # The other program is gone again: what counts is what the service said.
+    out, err = starting.communicate()
+    assert (starting.returncode, err) == (0, ""), out
+    assert kato.json("status", "a")["status"] == "running"
 
 
 @pytest.mark.parametrize(
@@ -167,10 +197,11 @@ def test_an_id_is_sanitised_and_said(kato: Kato) -> None:
 
 
 def test_a_killed_instance_is_gone_from_the_list_and_starts_again(kato: Kato) -> None:
-    pid = kato.json("start", "--id", "a")["pid"]
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not psutil.pid_exists(pid))
-    assert kato("list").err.startswith(f"kato: a (PID {pid}) is gone: entry dropped, memory kept\n")
+    begun = kato.json("start", "--id", "a")
+    identity = Identity(begun["pid"], begun["started"])
+    os.kill(identity.pid, signal.SIGKILL)
+    eventually(lambda: not processes.alive(identity))
+    assert kato("list").err.startswith(f"kato: a (PID {identity.pid}) is gone: entry dropped, memory kept\n")
     assert kato("list").err.startswith("kato: nothing runs")
     kato("start", "--id", "a")
 

@@ -64,9 +64,15 @@ def test_vectors_emotives_and_metadata(talking: Kato, session: str) -> None:
     for words, message in {
         ("--vector", "1,b"): "--vector: 'b' is not a number",
         ("--emotive", "joy"): "--emotive 'joy': write it as name=value",
+        ("--emotive", "joy=nan"): "--emotive: 'nan' is not a finite number",
+        ("--vector", "1,-inf"): "--vector: '-inf' is not a finite number",
         ("--each", "--metadata", "a=b"): "--each is for symbols alone",
+        ("\udcff",): r"b'\xff' is not allowed; allowed: text in UTF-8",
     }.items():
-        assert message in talking("observe", "a", "x", *words, code=2).err
+        refused = talking("observe", "a", "x", *words, code=2).err
+        assert message in refused
+        assert refused.count("\n") == 1
+    assert "--each needs the symbols" in talking("observe", "a", "--each", code=2).err
 
 
 def test_refusals_of_the_service_are_one_line(talking: Kato, session: str) -> None:

@@ -37,8 +37,8 @@ def entry(seq: int, *op_ids: str, at: float = 1000.0) -> Entry:
     return Entry(seq, at, tuple(learning(op_id) for op_id in op_ids))
 
 
-def fold(start: int, end: int, *records: PatternRecord, forget_before: float = 0.0) -> Fold:
-    return Fold(start, end, records, frozenset(), {}, cleared=False, forget_before=forget_before)
+def fold(start: int, end: int, *records: PatternRecord, at: float = 0.0, forget_before: float = 0.0) -> Fold:
+    return Fold(start, end, records, frozenset(), {}, cleared=False, at=at, forget_before=forget_before)
 
 
 async def patterns(memory: MemoryStore, node: str) -> list[PatternRecord]:
@@ -96,7 +96,7 @@ async def test_a_fold_replaces_the_entries_and_loads_as_it_was(memory: MemorySto
     await memory.append("alice", entry(1, "o1"))
     await memory.append("alice", entry(2, "o2"))
     vectors = {"VCTR|1": (0.1, -1 / 3)}
-    folded = Fold(0, 1, (RECORD,), frozenset(), vectors, cleared=False, forget_before=0.0)
+    folded = Fold(0, 1, (RECORD,), frozenset(), vectors, cleared=False, at=0.0, forget_before=0.0)
     assert await memory.fold("alice", folded) == 1
     snapshot = await memory.load("alice")
     assert (snapshot.seq, dict(snapshot.vectors)) == (1, vectors)
@@ -117,21 +117,24 @@ async def test_a_fold_from_another_start_changes_nothing(memory: MemoryStore) ->
 async def test_a_fold_deletes_and_clears(memory: MemoryStore) -> None:
     other = PatternRecord("n2", (("x", "y"),), 1)
     await memory.append("alice", entry(1, "o1"))
-    await memory.fold("alice", Fold(0, 1, (RECORD, other), frozenset(), {"VCTR|1": (1.0,)}, False, 0.0))
+    await memory.fold("alice", Fold(0, 1, (RECORD, other), frozenset(), {"VCTR|1": (1.0,)}, False, 0.0, 0.0))
     await memory.append("alice", Entry(2, 1000.0, (Deletion("o2", "n1"),)))
-    await memory.fold("alice", Fold(1, 2, (), frozenset({"n1"}), {}, False, 0.0))
+    await memory.fold("alice", Fold(1, 2, (), frozenset({"n1"}), {}, False, 0.0, 0.0))
     assert await patterns(memory, "alice") == [other]
     await memory.append("alice", Entry(3, 1000.0, (Clearing("o3"),)))
-    await memory.fold("alice", Fold(2, 3, (RECORD,), frozenset(), {}, True, 0.0))
+    await memory.fold("alice", Fold(2, 3, (RECORD,), frozenset(), {}, True, 0.0, 0.0))
     assert await patterns(memory, "alice") == [RECORD]
     assert dict((await memory.load("alice")).vectors) == {}
 
 
-async def test_op_ids_outlive_their_entries_by_as_long_as_asked(memory: MemoryStore) -> None:
+async def test_op_ids_outlive_their_fold_by_as_long_as_asked(memory: MemoryStore) -> None:
     await memory.append("alice", entry(1, "old", at=1000.0))
-    await memory.append("alice", entry(2, "young", at=2000.0))
+    await memory.fold("alice", fold(0, 1, RECORD, at=5000.0, forget_before=4000.0))
+    await memory.append("alice", entry(2, "young", at=1000.0))
     await memory.append("alice", entry(3, "unfolded", at=1000.0))
-    await memory.fold("alice", fold(0, 2, RECORD, forget_before=1500.0))
+    with pytest.raises(RepeatedOperation):
+        await memory.append("alice", entry(4, "old"))
+    await memory.fold("alice", fold(1, 2, RECORD, at=7000.0, forget_before=6000.0))
     for op_id in ("young", "unfolded"):
         with pytest.raises(RepeatedOperation):
             await memory.append("alice", entry(4, op_id))

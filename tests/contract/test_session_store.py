@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 
 import pytest
@@ -95,10 +96,55 @@ async def test_answers_are_forgotten_when_they_expire(sessions: SessionStore) ->
     assert await sessions.answer("p.one", "k") is None
 
 
+def touched(seconds: float, version: str = "v1", ttl: int = 60) -> Session:
+    times = {"last_activity": NOW + seconds, "expires_at": NOW + seconds + ttl}
+    return replace(session("one", version=version, ttl=ttl), **times)
+
+
+async def test_touching_a_version_that_was_replaced_changes_nothing(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=0, now=NOW)
+    shorter = touched(1, version="v2", ttl=10)
+    assert await sessions.replace(shorter, "v1")
+    assert not await sessions.touch(touched(2))
+    assert await sessions.get("p.one") == shorter
+
+
+async def test_reads_and_writes_at_once_leave_behind_what_is_stored(sessions: SessionStore) -> None:
+    await sessions.create(session("one"), limit=0, now=NOW)
+    chance = random.Random(7)  # noqa: S311 - the same interleavings every time
+    for turn in range(200):
+        before = (await stored(sessions)).version
+        work = [
+            asyncio.ensure_future(each)
+            for each in chance.sample(
+                [
+                    sessions.get("p.one"),
+                    sessions.touch(touched(turn, before)),
+                    sessions.get("p.one"),
+                    sessions.replace(touched(turn + 0.5, f"w{turn}"), before),
+                    sessions.touch(touched(turn + 0.75, f"w{turn}")),
+                ],
+                5,
+            )
+        ]
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+            chance.choice(work).cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        assert await sessions.get("p.one") == await stored(sessions)
+
+
+async def stored(sessions: SessionStore) -> Session:
+    """Return the only session as a listing reads it, which nothing remembers."""
+    (found,) = (await sessions.page(node=None, after=None, limit=1, now=NOW)).sessions
+    return found
+
+
 async def test_touching_slides_the_expiry_and_keeps_the_version(sessions: SessionStore) -> None:
     await sessions.create(session("one"), limit=0, now=NOW)
-    await sessions.touch("p.one", NOW + 5, NOW + 65)
-    await sessions.touch("p.gone", NOW + 5, NOW + 65)
+    assert await sessions.touch(touched(5))
+    assert await sessions.touch(touched(3))
+    assert not await sessions.touch(replace(touched(5), id="p.gone"))
     found = await sessions.get("p.one")
     assert found is not None
     assert (found.last_activity, found.expires_at, found.version) == (NOW + 5, NOW + 65, "v1")

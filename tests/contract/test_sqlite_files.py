@@ -81,7 +81,7 @@ def test_a_data_directory_is_private_and_serves_one(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "data"
     held = DataDirectory(path)
     assert path.stat().st_mode & 0o777 == 0o700
-    with pytest.raises(DataDirectoryInUse, match=r"process \d+ does"):
+    with pytest.raises(DataDirectoryInUse, match=r"served by process \d+"):
         DataDirectory(path)
     held.release()
     DataDirectory(path).release()

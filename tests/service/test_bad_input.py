@@ -106,11 +106,68 @@ def test_a_malformed_observation_names_its_field(
     assert (stm["length"], percept["percept_data"]) == (0, {})
 
 
+WORDED: list[tuple[dict[str, Any], str, str]] = [
+    ({"strings": "a"}, "strings", "a list"),
+    ({"strings": [1]}, "strings[0]", "a string"),
+    ({"vectors": [["1"]]}, "vectors[0][0]", "a number"),
+    ({"emotives": []}, "emotives", "an object"),
+    ({"metadata": {"page": 7}}, "metadata.page", "a string or a list of strings"),
+    ({"metadata": {"page": ["one", 7]}}, "metadata.page", "a string or a list of strings"),
+]
+
+
+@pytest.mark.parametrize(("body", "field", "allowed"), WORDED)
+def test_what_is_allowed_is_said_in_words(
+    api: httpx.Client, session: Sessions, body: dict[str, Any], field: str, allowed: str
+) -> None:
+    error = refused(api.post(f"/sessions/{session()}/observe", json=body), 422, "VALIDATION_ERROR")
+    assert (error["field"], error["allowed"]) == (field, allowed)
+
+
+def test_a_field_that_is_missing_and_a_flag_that_is_none(api: httpx.Client, session: Sessions) -> None:
+    path = f"/sessions/{session()}/observe-sequence"
+    error = refused(api.post(path, json={}), 422, "VALIDATION_ERROR")
+    assert (error["field"], error["allowed"]) == ("observations", "a value; it is required")
+    error = refused(api.post(path, json={"observations": [], "learn_at_end": 1}), 422, "VALIDATION_ERROR")
+    assert (error["field"], error["allowed"]) == ("learn_at_end", "true or false")
+
+
+def test_a_session_without_a_user_is_told_what_it_needs(api: httpx.Client) -> None:
+    error = refused(api.post("/sessions", json={}), 422, "VALIDATION_ERROR")
+    assert error["allowed"] == "user_id or node_id, a non-empty string"
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+def test_metadata_of_a_session_is_not_nested_without_end(api: httpx.Client, user: str) -> None:
+    good = api.post("/sessions", json={"user_id": user, "metadata": {"deep": nested(31)}})
+    assert good.status_code == 200, good.text
+    for depth in (32, 300, 900):
+        body = {"user_id": user, "metadata": {"deep": nested(depth)}}
+        error = refused(api.post("/sessions", json=body), 422, "VALIDATION_ERROR")
+        assert (error["field"], error["allowed"]) == ("metadata", "an object nested at most 32 deep")
+    assert api.get("/sessions", params={"user_id": user}).json()["total"] == 1
+
+
 def test_one_bad_observation_refuses_the_whole_sequence(api: httpx.Client, session: Sessions) -> None:
     session_id = session()
     body = {"observations": [{"strings": ["a", "b"]}, {"strings": ["x" * 65537]}], "learn_after_each": True}
     error = refused(api.post(f"/sessions/{session_id}/observe-sequence", json=body), 422, "VALIDATION_ERROR")
     assert error["field"] == "observations[1].strings[0]"
+    assert api.get(f"/sessions/{session_id}/stm").json()["length"] == 0
+
+
+def test_a_sequence_of_too_many_observations(api: httpx.Client, session: Sessions) -> None:
+    session_id = session()
+    body = {"observations": [{"strings": ["a"]}] * 10_001}
+    error = refused(api.post(f"/sessions/{session_id}/observe-sequence", json=body), 422, "VALIDATION_ERROR")
+    assert (error["field"], error["value"]) == ("observations", "'10001 observations'")
+    assert "at most 10000 observations" in error["allowed"]
     assert api.get(f"/sessions/{session_id}/stm").json()["length"] == 0
 
 
@@ -169,6 +226,14 @@ def test_a_config_update_is_all_or_nothing(api: httpx.Client, session: Sessions,
     refused(answer, 400, "INVALID_CONFIGURATION")
     assert answer.json()["detail"]["validation_errors"].keys() == {"stm_mode", "max_seq_length"}
     assert api.get(path).json()["config"] == before
+
+
+@pytest.mark.parametrize("config", [[1], None, "x"])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_config_that_is_no_object(api: httpx.Client, session: Sessions, method: str, config: object) -> None:
+    path = f"/sessions/{session()}/config"
+    error = refused(api.request(method, path, json={"config": config}), 422, "VALIDATION_ERROR")
+    assert (error["field"], error["allowed"]) == ("config", "an object of parameters and their values")
 
 
 @pytest.mark.parametrize(

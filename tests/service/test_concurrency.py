@@ -110,6 +110,17 @@ def test_keys_hold_for_observe_and_learn_too(api: httpx.Client, session: Session
     assert (pattern["frequency"], pattern["pattern_data"]) == (1, [["a", "b"]])
 
 
+def test_a_key_holds_on_every_path_to_the_default_session(api: httpx.Client) -> None:
+    key = {"Idempotency-Key": "any-path"}
+    before = api.get("/stm").json()["length"]
+    paths = ("/observe", "/p1/observe", "/sessions/p1.default/observe")
+    answers = [api.post(path, json={"strings": ["a"]}, headers=key) for path in paths]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert len({answer.content for answer in answers}) == 1
+    assert api.get("/stm").json()["length"] == before + 1
+    assert api.post("/learn", headers=key).json()["error"]["code"] == "IDEMPOTENCY_KEY_REUSED"
+
+
 async def test_ping_answers_while_a_prediction_is_computed(crowd: list[httpx.AsyncClient], session: Sessions) -> None:
     session_id = session(process_predictions=False)
     for chunk in range(4):

@@ -28,6 +28,7 @@ from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 
 WRITERS = 8
+FOLDING = 0.1  # of the learnings are followed by a fold, so that kills fall into folds too
 # What each pattern is made of; every observation of it has joy 0.25, which no sum rounds.
 PATTERNS = [(("a",), ("b", "c")), (("a",), ("d",), ("a",)), (("e", "e"), ("b",)), (("f", "a"),), (("c",), ("g", "h"))]
 JOY = 0.25
@@ -50,11 +51,13 @@ class Writer:
         self.session_id = api.post("/sessions", json=body).raise_for_status().json()["session_id"]
 
     def work(self, url: str) -> None:
-        """Learn until the service is gone."""
+        """Learn, and now and then have the log folded, until the service is gone."""
         with httpx.Client(base_url=url, timeout=60) as api:
             while True:
                 try:
                     self.learn(api)
+                    if self.rng.random() < FOLDING:
+                        api.post(f"/sessions/{self.session_id}/finalize-training").raise_for_status()
                 except httpx.TransportError:
                     return
 

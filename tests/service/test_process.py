@@ -12,15 +12,16 @@ from pathlib import Path
 import httpx
 import psutil
 
+from kato_spec.errors import EXIT_PORT_TAKEN
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 
 Processes = Callable[..., ServiceProcess]
 
 
-def complaint(service: ServiceProcess) -> str:
+def complaint(service: ServiceProcess, code: int = 1) -> str:
     """Start what cannot start, and return the one line that it says."""
-    assert service.spawn().wait() == 1
+    assert service.spawn().wait() == code
     (line,) = service.log.read_text().splitlines()
     return line
 
@@ -28,7 +29,7 @@ def complaint(service: ServiceProcess) -> str:
 def test_a_port_that_is_taken(processes: Processes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        line = complaint(processes(port=str(port)))
+        line = complaint(processes(port=str(port)), EXIT_PORT_TAKEN)
     assert f"port: {port} is not allowed" in line
     assert "Address already in use" in line
 
@@ -77,14 +78,14 @@ def test_a_data_directory_in_use(processes: Processes) -> None:
     with processes().start() as holder:
         assert holder.process is not None
         other = processes(data_dir=str(holder.data_dir))
-        assert f"process {holder.process.pid} does" in complaint(other)
+        assert f"served by process {holder.process.pid}" in complaint(other)
 
 
 def test_a_bad_parameters_file(processes: Processes, tmp_path: Path) -> None:
     path = tmp_path / "parameters.json"
     assert "No such file" in complaint(processes(parameters_file=str(path)))
     path.write_text("{")
-    assert str(path) in complaint(processes(parameters_file=str(path)))
+    assert f"parameters_file {path}: b'{{' is not allowed" in complaint(processes(parameters_file=str(path)))
     path.write_text(json.dumps({"uid": "u", "generation": 1, "parameters": {"recall_threshold": 3}}))
     assert "recall_threshold: 3 is not allowed; allowed: number 0..1" in complaint(processes(parameters_file=str(path)))
 

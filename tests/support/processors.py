@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kato_service.engine.oracle import OracleMatcher
+from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.model import Answer, Observation, Session
 from kato_service.processor.ports import MemoryStore, SessionStore
 from kato_service.processor.processor import Processor
@@ -83,8 +84,14 @@ class FailingSessions(VolatileSessions):
     def __init__(self) -> None:
         super().__init__()
         self.overtake: list[Session] = []
+        self.touchable = True
 
     async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
         if self.overtake:
             self._sessions[session.id] = self.overtake.pop()
         return await super().replace(session, expected, answer)
+
+    async def touch(self, session: Session) -> bool:
+        if not self.touchable:
+            raise StoreUnavailable("away")
+        return await super().touch(session)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kato_operator.local.names import is_id
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -48,8 +50,8 @@ class Home:
         return self.data(instance_id) / "service.log"
 
     def known(self, instance_id: str) -> bool:
-        """Say whether an instance of this ID has ever been here."""
-        return self.data(instance_id).is_dir()
+        """Say whether an instance of this ID has ever been here; what is no ID never has."""
+        return is_id(instance_id) and self.data(instance_id).is_dir()
 
     def prepare(self) -> None:
         """Create the home; only its owner may look into it."""

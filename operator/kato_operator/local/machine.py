@@ -17,16 +17,17 @@ from kato_operator.local import asked as wishes
 from kato_operator.local import processes
 from kato_operator.local.asked import Asked
 from kato_operator.local.home import Home, write_whole
-from kato_operator.local.ports import INTERNAL_PORT, PortWish, choose, is_free
+from kato_operator.local.ports import INTERNAL_PORT, PortWish, choose
 from kato_operator.local.registry import Instance, Instances, Notice, Registry, now
 from kato_operator.local.sidedoor import SideDoor
-from kato_spec.errors import Rejected, Transient
+from kato_spec.errors import EXIT_PORT_TAKEN, Rejected, Transient
 from kato_spec.keys import child_name
 from kato_spec.records import StateRecord
 
 START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
-_CLAIMS = 5
+# Each claim of a port that is lost is another home's start that went well.
+_CLAIMS = 10
 DEFAULT_NAME = "KatoProcessor"
 
 
@@ -171,15 +172,14 @@ class Machine:
         raise NotStarted(f"{instance_id} did not answer within {START_SECONDS:g} s: see {self.home.log(instance_id)}")
 
     def _settle(self, order: Order, starting: dict[str, _Starting]) -> None:
-        """Wait for one started instance; claim again when a program of another home took its port meanwhile."""
+        """Wait for one started instance; claim again when its service says that another program took a port."""
         for remaining in reversed(range(_CLAIMS)):
             one = starting[order.id]
             try:
                 self.wait(one.id, one.instance, one)
                 break
             except NotStarted:
-                lost_race = one.process.poll() is not None and not _ports_are_free(one.instance)
-                if order.port.exact or not lost_race or not remaining:
+                if one.process.poll() != EXIT_PORT_TAKEN or not remaining:
                     raise
             self.registry.read(ended=[one.instance.identity])
             starting[order.id] = self._claim(order)
@@ -246,10 +246,6 @@ class Machine:
             log.seek(starting.log_begins if starting else 0)
             lines = log.read().decode(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), f"see {self.home.log(instance_id)}")
-
-
-def _ports_are_free(instance: Instance) -> bool:
-    return is_free(instance.api_port) and is_free(instance.internal_port)
 
 
 def _refuse_running(instance_id: str, instances: Instances) -> None:

@@ -24,12 +24,17 @@ def sanitise(raw: str) -> str:
     Raises:
         Rejected: nothing of `raw` can stand in an ID, or its ID is one of the service's own paths.
     """
-    found = raw if _VALID.fullmatch(raw) else _FOREIGN.sub("-", raw.lower()).lstrip("-_")[:ID_MAX].rstrip("-_")
+    found = raw if is_id(raw) else _FOREIGN.sub("-", raw.lower()).lstrip("-_")[:ID_MAX].rstrip("-_")
     if not found:
         raise Rejected("id", raw, ALLOWED)
     if found in RESERVED_IDS:
         raise Rejected("id", raw, "any ID but those of the service's own paths: " + ", ".join(sorted(RESERVED_IDS)))
     return found
+
+
+def is_id(text: str) -> bool:
+    """Say whether `text` is an ID as it stands; only such a text may become part of a path."""
+    return _VALID.fullmatch(text) is not None
 
 
 def default_id(seconds: float, pid: int) -> str:

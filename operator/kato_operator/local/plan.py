@@ -165,8 +165,7 @@ def _remove(
     before = found[instance_id]
     change = plan.changes.setdefault(instance_id, Change(before.asked))
     if session is None:
-        forgotten = {"source": "", "manifest": None, "parameters": None}
-        change.asked = change.asked.model_copy(update=forgotten)
+        change.asked = Asked(sessions=change.asked.sessions)
         change.stop, change.sync = before.running, False
         plan.lines.append(Line(label, verdict, instance_id))
         return

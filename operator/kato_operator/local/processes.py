@@ -20,7 +20,8 @@ from kato_spec.keys import child_name
 STOP_WITHIN = 5.0
 _GRACE = 4.0
 _POLL_SECONDS = 0.02
-# Start times come from ticks since boot and the wall clock; a clock step between two readings moves them a little.
+# Start times come from ticks since boot and the wall clock, and are read a little differently each time; after a step
+# of the clock `found_at` tells.
 _SAME_START = 1.0
 MARK = "KATO_INSTANCE"
 
@@ -84,20 +85,31 @@ def stop(identities: Iterable[Identity]) -> None:
 def discover(home: Home) -> Iterator[Found]:
     """Yield the instances of this home that run now, whatever the registry says."""
     for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-            instance_id = environment.get(MARK, "")
-            if environment.get("KATO_DATA_DIR") != str(home.data(instance_id)) or not _serves(process, instance_id):
-                continue
-            yield Found(
-                id=instance_id,
-                name=environment["KATO_PROCESSOR_NAME"],
-                api_port=int(environment["KATO_PORT"]),
-                internal_port=int(environment["KATO_INTERNAL_PORT"]),
-                identity=Identity(process.pid, process.create_time()),
-            )
-        except (psutil.Error, KeyError, ValueError):
-            continue  # another user's process, one that has just ended, or one that kato did not start
+        if found := _found(home, process):
+            yield found
+
+
+def found_at(home: Home, pid: int) -> Found | None:
+    """Return the instance of this home that the process with this PID is, None when it is none."""
+    process = _running(pid)
+    return _found(home, process) if process else None
+
+
+def _found(home: Home, process: psutil.Process) -> Found | None:
+    try:
+        environment = process.environ()
+        instance_id = environment.get(MARK, "")
+        if environment.get("KATO_DATA_DIR") != str(home.data(instance_id)) or not _serves(process, instance_id):
+            return None
+        return Found(
+            id=instance_id,
+            name=environment["KATO_PROCESSOR_NAME"],
+            api_port=int(environment["KATO_PORT"]),
+            internal_port=int(environment["KATO_INTERNAL_PORT"]),
+            identity=Identity(process.pid, process.create_time()),
+        )
+    except (psutil.Error, KeyError, ValueError):
+        return None  # another user's process, one that has just ended, or one that kato did not start
 
 
 def _serves(process: psutil.Process, instance_id: str) -> bool:

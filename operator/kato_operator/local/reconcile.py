@@ -13,12 +13,14 @@ from filelock import FileLock, Timeout
 
 from kato_operator.local import asked as wishes
 from kato_operator.local.asked import Asked
-from kato_operator.local.machine import Machine, Order
+from kato_operator.local.machine import Machine, NotStarted, Order
 from kato_operator.local.plan import Change, FoundInstance, Line, Plan, plan_apply, plan_delete
 from kato_operator.local.ports import PortWish
+from kato_operator.local.processes import alive
 from kato_operator.local.registry import Instance, Instances
 from kato_operator.local.wanted import Known, Wanted, wanted
 from kato_spec.errors import Transient
+from kato_spec.records import StateRecord
 
 _TURN_SECONDS = 300.0
 
@@ -71,7 +73,7 @@ def _reconcile(
         kept = dict(wishes.every(machine.home))
         wish = wanted(arguments, _known(kept))
         # 2. What there is.
-        found = observe(machine, kept)
+        found = _observe(machine, wish, kept)
         # 3. What is to be done, decided without doing anything.
         plan = planner(wish, found)
         # 4. Do it.
@@ -81,23 +83,41 @@ def _reconcile(
         return Outcome(plan.lines, wish.notes, instances, dict(_sessions(machine, plan.lines, instances)))
 
 
-def observe(machine: Machine, kept: Mapping[str, Asked]) -> dict[str, FoundInstance]:
-    """Look at every instance that runs or was ever asked for.
+def _observe(machine: Machine, wish: Wanted, kept: Mapping[str, Asked]) -> dict[str, FoundInstance]:
+    """Look at every instance that runs or was ever asked for; those that the files are about are asked themselves.
 
     Raises:
-        Transient: one that runs does not answer.
+        Transient: one of these runs and does not answer.
     """
-    running = machine.running()
-    return {
-        instance_id: _observed(machine, instance_id, kept.get(instance_id, Asked()), running.get(instance_id))
-        for instance_id in sorted({*kept, *running})
-    }
+    running, found = machine.running(), {}
+    for instance_id in sorted({*kept, *running}):
+        asked, instance = kept.get(instance_id, Asked()), running.get(instance_id)
+        found[instance_id] = FoundInstance(asked, running=instance is not None)
+        if instance and _concerns(wish, instance_id, asked):
+            state = _state(machine, instance_id, instance)
+            found[instance_id] = FoundInstance(asked, running=state is not None, state=state)
+    return found
 
 
-def _observed(machine: Machine, instance_id: str, asked: Asked, instance: Instance | None) -> FoundInstance:
-    if instance is None:
-        return FoundInstance(asked)
-    return FoundInstance(asked, running=True, state=machine.wait(instance_id, instance))
+def _state(machine: Machine, instance_id: str, instance: Instance) -> StateRecord | None:
+    """Return what the instance says, or None when its process ended, as one does that could not start."""
+    try:
+        return machine.wait(instance_id, instance)
+    except NotStarted:
+        if alive(instance.identity):
+            raise
+        return None
+
+
+def _concerns(wish: Wanted, instance_id: str, asked: Asked) -> bool:
+    """Say whether the files are about this instance, by what they name or by what they named before."""
+    named = {*wish.instances, *(session.processor for session in wish.sessions.values())}
+    sources = {asked.source, *(session.source for session in asked.sessions.values())}
+    return (
+        instance_id in named
+        or not wish.sources.isdisjoint(sources)
+        or not wish.sessions.keys().isdisjoint(asked.sessions)
+    )
 
 
 def _perform(machine: Machine, changes: Mapping[str, Change], found: Mapping[str, FoundInstance]) -> None:
@@ -111,10 +131,9 @@ def _perform(machine: Machine, changes: Mapping[str, Change], found: Mapping[str
     machine.start(
         [Order(key, change.asked, PortWish(change.asked.port)) for key, change in changes.items() if change.start]
     )
-    running = machine.running()
     for instance_id, change in changes.items():
         if change.sync and not change.start:
-            machine.sync(instance_id, running[instance_id])
+            machine.sync(*machine.find(instance_id))
 
 
 def _sessions(machine: Machine, lines: Sequence[Line], instances: Instances) -> Iterator[tuple[str, BoundSession]]:

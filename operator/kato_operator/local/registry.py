@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kato_operator.local.home import Home, write_whole
-from kato_operator.local.processes import Found, Identity, alive, discover
+from kato_operator.local.processes import Found, Identity, alive, discover, found_at
 from kato_spec.errors import Rejected, Transient
 from kato_spec.keys import child_name
 
@@ -85,9 +85,12 @@ class Registry:
         with _held(self._home, LOCK_SECONDS):
             on_file, instances = self._load()
             for instance_id in [key for key, entry in instances.items() if not alive(entry.identity)]:
-                gone = instances.pop(instance_id)
-                if gone.status != "stopping" and gone.identity not in ended:
-                    self._notice(f"{instance_id} (PID {gone.pid}) is gone: entry dropped, memory kept")
+                entry = instances.pop(instance_id)
+                found = found_at(self._home, entry.pid)
+                if found and found.id == instance_id:  # the clock was set since, which moves every start time
+                    instances[instance_id] = entry.model_copy(update={"started": found.identity.started})
+                elif entry.status != "stopping" and entry.identity not in ended:
+                    self._notice(f"{instance_id} (PID {entry.pid}) is gone: entry dropped, memory kept")
             yield instances
             if instances != on_file:
                 text = json.dumps(_File(instances=instances).model_dump(mode="json"), indent=2)

@@ -79,6 +79,28 @@ RULES: Mapping[type[KatoError], Rule] = {
     KatoError: Rule(500, "INTERNAL_ERROR"),
 }
 STATUS_CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+# By pydantic's type of error; what stands in braces is the context that it gives.
+WORDS = {
+    "string_type": "a string",
+    "string_too_short": "a string of at least {min_length} characters",
+    "string_too_long": "a string of at most {max_length} characters",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than_equal": "a number of at most {le}",
+    "missing": "a body; it is required",
+    "value_error": "{error}",
+}
 MEANINGS = {
     400: "The request asks for something that cannot be: an empty STM, a value out of range, a vector's dimension.",
     401: "No bearer token, or none that is known here.",
@@ -153,8 +175,17 @@ async def _malformed(_: Request, error: Exception) -> Json:
     if first["type"] == "json_invalid":
         why = first["ctx"]["error"]
         return _refused("body", f"not valid JSON at character {first['loc'][-1]} ({why})", "JSON; NaN is none")
-    allowed = "JSON, under Content-Type: application/json" if isinstance(first["input"], bytes) else first["msg"]
+    if first["type"] == "missing" and len(first["loc"]) > 1:
+        return _refused(_place(first["loc"]), "nothing", "a value; it is required")
+    json_wanted = isinstance(first["input"], bytes)
+    allowed = "JSON, under Content-Type: application/json" if json_wanted else _allowed(first)
     return _refused(_place(first["loc"]), shown(first["input"]), allowed)
+
+
+def _allowed(problem: Mapping[str, Any]) -> str:
+    """Say in words what pydantic would have taken."""
+    words = WORDS.get(problem["type"])
+    return words.format_map(problem.get("ctx", {})) if words else str(problem["msg"])
 
 
 def _refused(field: str, value: str, allowed: str) -> Json:

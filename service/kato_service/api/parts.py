@@ -40,8 +40,10 @@ def serving(request: Request) -> Processor:
     return processor
 
 
-async def retrying(request: Request) -> Retry | None:
+async def retrying(request: Request, operation: str) -> Retry | None:
     """Return what makes the request a repeatable one, None when it has no key; `KEYED` documents the header.
+
+    `operation` names what is asked; the path does not, as the default session is reached by several.
 
     Raises:
         Rejected: the key is empty or too long.
@@ -51,7 +53,7 @@ async def retrying(request: Request) -> Retry | None:
         return None
     if not 1 <= len(key) <= MAX_KEY:
         raise Rejected("Idempotency-Key", key, f"1 to {MAX_KEY} characters")
-    asked = hashlib.sha256(request.url.path.encode() + b"\0" + await request.body())
+    asked = hashlib.sha256(operation.encode() + b"\0" + await request.body())
     return Retry(key, asked.hexdigest())
 
 

@@ -15,6 +15,7 @@ from kato_service.api.parts import Cursor, Limit, read_cursor, serving, write_cu
 from kato_service.processor.model import Session
 from kato_service.processor.ports import Position
 from kato_service.processor.sessions import NOTHING
+from kato_spec.errors import Rejected
 from kato_spec.parameters import parse_overrides
 
 router = APIRouter(tags=["sessions"], route_class=StrictRoute)
@@ -84,7 +85,11 @@ async def delete(session_id: str, request: Request) -> Json:
 
 @router.get("/sessions/{session_id}/exists", responses=documented())
 async def exists(session_id: str, request: Request) -> Json:
-    """Say whether a session is alive, without extending its life; 200 also when it is not."""
+    """Say whether a session is alive, without extending its life; 200 also when it is not.
+
+    `expired` is true for the short while in which an expired session has not been removed yet; after that, as for one
+    that never was, both are false.
+    """
     processor = serving(request)
     session = await processor.sessions.store.get(session_id)
     alive = session is not None and session.expires_at > processor.clock.now()
@@ -108,8 +113,10 @@ async def configure(session_id: str, body: ConfigBody, request: Request) -> Json
     The keys stand in the body itself or under `config`. Unknown ones change nothing and are named in `ignored`.
     """
     processor = serving(request)
-    inner = body.get("config")
-    update = parse_overrides(inner if isinstance(inner, dict) else body)
+    inner = body.get("config", body)
+    if not isinstance(inner, dict):
+        raise Rejected("config", inner, "an object of parameters and their values")
+    update = parse_overrides(inner)
 
     async def step(session: Session) -> tuple[Session, None]:
         kept = {key: value for key, value in session.config.items() if key not in update.resets}

@@ -32,7 +32,7 @@ RankSortAlgo = Annotated[str | None, Query(description="Overrides the session's.
 async def observe(session_id: str, body: wire.Observing, request: Request) -> Json:
     """Observe symbols, vectors, emotives and metadata together."""
     processor = serving(request)
-    done = await observing.observe(processor, session_id, body.accepted(), await retrying(request))
+    done = await observing.observe(processor, session_id, body.accepted(), await retrying(request, "observe"))
     observed = done.result
     return Json(
         {
@@ -52,7 +52,8 @@ async def observe_sequence(session_id: str, body: wire.ObservingSequence, reques
     """Observe several times, all or nothing, and learn after each, at the end, or not at all."""
     processor = serving(request)
     plan = observing.Plan(body.learn_after_each, body.learn_at_end, body.clear_stm_between)
-    done = await observing.observe_sequence(processor, session_id, body.accepted(), plan, await retrying(request))
+    retry = await retrying(request, "observe-sequence")
+    done = await observing.observe_sequence(processor, session_id, body.accepted(), plan, retry)
     observed = done.result
     results = [
         {
@@ -92,7 +93,7 @@ async def stm(session_id: str, request: Request) -> Json:
 async def learn(session_id: str, request: Request) -> Json:
     """Learn the short-term memory as a pattern; the pattern is durable when this answers."""
     processor = serving(request)
-    done = await learning.learn(processor, session_id, await retrying(request))
+    done = await learning.learn(processor, session_id, await retrying(request, "learn"))
     learned = done.result
     messages = {
         "learned": "Learned the short-term memory and cleared it",

@@ -7,16 +7,49 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from kato_service.engine import limits
 from kato_service.processor.model import Observation
+from kato_spec.errors import Rejected
 
+MAX_OBSERVATIONS = 10_000  # of one call: they are learned together, and other calls wait meanwhile
+MAX_DEPTH = 32  # of a session's metadata
 MAX_TTL = 10 * 365 * 24 * 3600
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[int, Field(ge=1, le=MAX_TTL, strict=True)]
 UserName = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+def _shallow(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [child.values() if isinstance(child, dict) else child for child in level]
+        level = [each for children in inner for each in children if isinstance(each, dict | list)]
+        if not level:
+            return value
+    raise ValueError(f"an object nested at most {MAX_DEPTH} deep")
+
+
+def _text_or_texts(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        raise ValueError("a string or a list of strings") from error
+
+
+Shallow = Annotated[dict[str, Any], AfterValidator(_shallow)]
+Texts = Annotated[str | list[str], WrapValidator(_text_or_texts)]
 
 
 class Body(BaseModel):
@@ -34,7 +67,7 @@ class NewSession(Body):
 
     user_id: UserName | None = None
     node_id: UserName | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Shallow | None = None
     ttl_seconds: Seconds | None = None
     config: dict[str, Any] | None = None
 
@@ -64,7 +97,7 @@ class Observing(Body):
     strings: list[str] = []
     vectors: list[list[Number]] = []
     emotives: dict[str, Number] = {}
-    metadata: dict[str, str | list[str]] = {}
+    metadata: dict[str, Texts] = {}
     unique_id: str | None = None
 
     def accepted(self, place: str = "") -> Observation:
@@ -95,7 +128,10 @@ class ObservingSequence(Body):
     clear_stm_between: Flag = False
 
     def accepted(self) -> list[Observation]:
-        """Return the observations within the engine's limits, as `Observing.accepted`."""
+        """Return the observations within the engine's limits, as `Observing.accepted`, at most `MAX_OBSERVATIONS`."""
+        if len(self.observations) > MAX_OBSERVATIONS:
+            found = f"{len(self.observations)} observations"
+            raise Rejected("observations", found, f"at most {MAX_OBSERVATIONS} observations in one call")
         return [body.accepted(f"observations[{index}].") for index, body in enumerate(self.observations)]
 
 

@@ -1,7 +1,7 @@
 """The fold of learnings into a pattern, pure: what a store and every matcher do with a `Learning`.
 
-Called by `oracle` and by the stores, so that a document and the index in memory never differ (service.md, "Memory is
-a log").
+Called by `oracle`; what the stores keep is read from the matcher, so that a document and the index in memory never
+differ (service.md, "Memory is a log").
 """
 
 from __future__ import annotations

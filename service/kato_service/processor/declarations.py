@@ -67,9 +67,10 @@ class Declarations:
                 await self._bind(known.record)
 
     async def renew_all(self) -> None:
-        """Do that for every declaration, as a start does."""
+        """Do that for every declaration without a live session, however it came to have none."""
         for known in await self._store.declarations():
-            await self.renew(known.record.uid)
+            if known.record.expiry_policy == "Renew" and not await self._sessions.find(known.session_id):
+                await self.renew(known.record.uid)
 
     async def state(self) -> list[DeclaredSession]:
         """Return how every declared session stands."""

@@ -117,7 +117,7 @@ class Knowledge:
 
     def _fold_of(self, changes: Changes) -> Fold:
         records = [record for name in sorted(changes.patterns) if (record := self.matcher.record(name))]
-        vectors = self.matcher.vectors()
+        vectors, now = self.matcher.vectors(), self._clock.now()
         return Fold(
             self._folded,
             self.seq,
@@ -125,7 +125,8 @@ class Knowledge:
             frozenset(changes.deleted),
             {symbol: vectors[symbol] for symbol in sorted(changes.vectors) if symbol in vectors},
             changes.cleared,
-            self._clock.now() - KEEP_OP_IDS,
+            now,
+            now - KEEP_OP_IDS,
         )
 
     async def _write(self) -> None:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import TypeAdapter
 
 from kato_service.engine.learning import build
+from kato_service.engine.limits import VectorDimension
 from kato_service.engine.model import Clearing, Events, Learning
+from kato_service.engine.naming import pattern_name
+from kato_service.engine.vectors import Vector
 from kato_service.processor.errors import EmptyMemory
 from kato_service.processor.model import Pending, Session
 from kato_service.processor.processor import Processor
@@ -46,6 +50,7 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
 
     Raises:
         EmptyMemory: the STM is empty.
+        VectorDimension: the KB has learned vectors of another dimension since the STM's were observed.
         SessionNotFound, KeyReused, StoreUnavailable.
     """
 
@@ -55,7 +60,11 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
             return session, Learned("learned", cut_off.learned)
         if not session.stm:
             raise EmptyMemory
-        learning = _learning_of(session, processor.parameters.resolve(session.config), operation_id(session, retry))
+        knowledge = await processor.library.read(session.node)
+        await knowledge.reach(session.seq)
+        check_dimension(session.observed_vectors.values(), knowledge.matcher.vectors())
+        op_id = operation_id(session, retry, session.stm)
+        learning = _learning_of(session, processor.parameters.resolve(session.config), op_id)
         after = _cleared(session)
         if learning is None:
             return after, Learned("insufficient_data", "")
@@ -75,11 +84,18 @@ async def clear_stm(processor: Processor, session_id: str) -> Session:
 
 
 async def clear_all(processor: Processor, session_id: str) -> Session:
-    """Empty the session's STM and forget the whole KB of its node; durable when this returns."""
+    """Empty the session's STM and forget the whole KB of its node; durable when this returns.
+
+    The log comes first and the session second: a clearing that was refused leaves nothing behind that could run later
+    and take what others have learned since. Cut off between the two, the KB is empty and the STM is not; asking again
+    finishes it.
+    """
 
     async def step(session: Session) -> tuple[Session, None]:
-        clearing = Clearing(operation_id(session, None))
-        return replace(_cleared(session), pending=Pending(processor.sessions.owner, (clearing,))), None
+        knowledge = await processor.library.open(session.node)
+        # A fresh id: asked again, it clears again.
+        seq = await knowledge.commit((Clearing(f"{session.id}:{processor.sessions.fresh_version()}"),))
+        return replace(_cleared(session), seq=seq), None
 
     return (await processor.sessions.act(session_id, step, NOTHING)).session
 
@@ -93,6 +109,18 @@ async def finalize_training(processor: Processor, session_id: str) -> Trained:
     await knowledge.fold()
     patterns = knowledge.matcher.totals().total_unique_patterns
     return Trained(session.node, patterns, (time.perf_counter() - started) * 1000)
+
+
+def check_dimension(vectors: Iterable[Vector], *known: Mapping[str, Vector]) -> None:
+    """Check that `vectors` have the dimension of the first vector that is known, if any is.
+
+    Raises:
+        VectorDimension: with the dimension expected and the one found.
+    """
+    expected = next((len(vector) for held in known for vector in held.values()), None)
+    for vector in vectors:
+        if expected is not None and len(vector) != expected:
+            raise VectorDimension("vectors", expected, len(vector))
 
 
 def _learning_of(session: Session, parameters: Parameters, op_id: str) -> Learning | None:
@@ -112,10 +140,12 @@ def _cleared(session: Session, keep: Events = ()) -> Session:
     return replace(session, stm=keep, observed_emotives=(), observed_metadata={}, observed_vectors={})
 
 
-def operation_id(session: Session, retry: Retry | None, index: int = 0) -> str:
-    """Name the operation that this state of the session, or this idempotency key, stands for.
+def operation_id(session: Session, retry: Retry | None, events: Events, index: int = 0) -> str:
+    """Name the `index`-th learning, of `events`, that a request to this state of the session makes.
 
-    A version names one state for ever, so the same id always means the same learning.
+    A version names one state for ever. A key outlives states that a store has lost, but not the life of the session
+    nor its time, which no two attempts to learn share: so one id never stands for two learnings.
     """
-    key = session.version if retry is None else hashlib.sha256(retry.key.encode()).hexdigest()[:32]
-    return f"{session.id}:{key}:{index}" if index else f"{session.id}:{key}"
+    attempt = session.version if retry is None else f"{retry.key}:{session.created_at!r}:{session.time}"
+    digest = hashlib.sha256(f"{attempt}:{index}:{pattern_name(events)}".encode()).hexdigest()[:32]
+    return f"{session.id}:{digest}"

@@ -5,23 +5,27 @@ Spec: engine.md, sections 2 and 6; service.md, the endpoints observe and observe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
 from kato_service.engine.learning import build, united_metadata
-from kato_service.engine.limits import VectorDimension
 from kato_service.engine.model import Event, Learning
 from kato_service.engine.naming import event_of
 from kato_service.engine.vectors import LearnedVectors, Vector, combined, symbols_of, vector_symbol
 from kato_service.processor.knowledge import Knowledge
-from kato_service.processor.learn import operation_id
+from kato_service.processor.learn import check_dimension, operation_id
 from kato_service.processor.model import Observation, Pending, Percept, Session
 from kato_service.processor.predict import keep_up
 from kato_service.processor.processor import Processor
 from kato_service.processor.sessions import Done, Retry
+from kato_spec.errors import Rejected
 from kato_spec.parameters import Parameters
+
+MAX_SYMBOLS = 100_000  # of an STM, which is written anew with each observation
+BREATH = 16  # observations of a sequence between two looks at what else waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +68,37 @@ class Course:
 
     def __init__(self, session: Session, parameters: Parameters, knowledge: Knowledge, retry: Retry | None) -> None:
         self.stm = list(session.stm)
+        self._symbols = sum(map(len, session.stm))
         self._session, self._parameters, self._knowledge, self._retry = session, parameters, knowledge, retry
         self._emotives = list(session.observed_emotives)
         self._metadata = [session.observed_metadata]
         self._vectors = dict(session.observed_vectors)
         self._time, self._quiet, self._percept = session.time, session.quiet, session.percept
         self._learnings: list[Learning] = []
+        self._learned_vectors = LearnedVectors()
 
     def observe(self, observation: Observation) -> Observed:
         """Let one observation join, and auto-learn if that makes it due."""
         self._join(observation)
         due = 0 < self._parameters.max_pattern_length <= len(self.stm)
         rolling = due and self._parameters.stm_mode == "ROLLING"
-        # Of n events the last n - 1 stay.
-        learned = self.learn(self.stm[1:] if rolling else []) if due else ""
+        # Fewer than the limit stay, also of an STM that outgrew it before it was lowered.
+        keep = self.stm[len(self.stm) - self._parameters.max_pattern_length + 1 :] if rolling else []
+        learned = self.learn(keep) if due else ""
         at_rest = 0 < self._parameters.quiescence <= self._quiet
         return Observed(len(self.stm), self._time, observation.unique_id, learned, at_rest)
 
     def learn(self, keep: Sequence[Event] = ()) -> str:
-        """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little."""
+        """Learn the STM and leave `keep` of it; return the pattern's bare name, empty when there was too little.
+
+        Raises:
+            VectorDimension: the KB has learned vectors of another dimension since the STM's were observed.
+        """
+        check_dimension(self._vectors.values(), self._learned_vectors.values, self._kb_vectors())
+        events = tuple(self.stm)
         learning = build(
-            operation_id(self._session, self._retry, len(self._learnings)),
-            tuple(self.stm),
+            operation_id(self._session, self._retry, events, len(self._learnings)),
+            events,
             emotives=self._emotives,
             metadata=self._metadata,
             vectors=self._vectors,
@@ -95,11 +108,13 @@ class Course:
         if learning is None:
             return ""
         self._learnings.append(learning)
+        self._learned_vectors.learn(learning.vectors)
         return learning.name
 
     def clear(self, keep: Sequence[Event] = ()) -> None:
         """Empty the accumulators, and the STM but for `keep`."""
         self.stm = list(keep)
+        self._symbols = sum(map(len, keep))
         self._emotives, self._metadata, self._vectors = [], [], {}
 
     def outcome(self, owner: str) -> Session:
@@ -118,6 +133,10 @@ class Course:
 
     def _join(self, observation: Observation) -> None:
         event = event_of(observation.strings, self._vector_symbols(observation), self._parameters.sort_symbols)
+        self._symbols += len(event)
+        if self._symbols > MAX_SYMBOLS:
+            allowed = f"at most {MAX_SYMBOLS} symbols in a short-term memory; learn it, clear it or let it auto-learn"
+            raise Rejected("stm", f"{self._symbols} symbols", allowed)
         if event:
             self.stm.append(event)
         if observation.emotives:
@@ -132,26 +151,23 @@ class Course:
         """Keep the sum of the observation's vectors until the next learn; return the symbols that its event gets."""
         if not observation.vectors:
             return ()
-        known = next(iter({**self._learned_vectors(), **self._vectors}.values()), None)
-        known = known or next(iter(self._knowledge.matcher.vectors().values()), None)
-        found = len(observation.vectors[0])
-        if known is not None and len(known) != found:
-            raise VectorDimension("vectors", len(known), found)
+        check_dimension(observation.vectors[:1], self._vectors, self._learned_vectors.values, self._kb_vectors())
         vector = combined(observation.vectors)
         self._vectors.setdefault(vector_symbol(vector), vector)
         return symbols_of(vector, self._nearest)
 
     def _nearest(self, vector: Vector, count: int) -> tuple[str, ...]:
         """Return the nearest learned vectors, those learned on this way too, as if each call had been its own."""
-        nearest, learned = self._knowledge.matcher.nearest(vector, count), self._learned_vectors()
-        if not learned:
+        nearest, learned = self._knowledge.matcher.nearest(vector, count), self._learned_vectors
+        if not learned.values:
             return nearest
-        known, found = self._knowledge.matcher.vectors(), LearnedVectors()
-        found.learn({**learned, **{symbol: known[symbol] for symbol in nearest}})
-        return found.nearest(vector, count)
+        known, both = self._kb_vectors(), LearnedVectors()
+        both.learn({symbol: known[symbol] for symbol in nearest})
+        both.learn({symbol: learned.values[symbol] for symbol in learned.nearest(vector, count)})
+        return both.nearest(vector, count)
 
-    def _learned_vectors(self) -> dict[str, Vector]:
-        return {symbol: vector for learning in self._learnings for symbol, vector in learning.vectors.items()}
+    def _kb_vectors(self) -> Mapping[str, Vector]:
+        return self._knowledge.matcher.vectors()
 
 
 async def observe(
@@ -161,6 +177,7 @@ async def observe(
 
     Raises:
         VectorDimension: a vector of another dimension than the KB's.
+        Rejected: the STM would outgrow `MAX_SYMBOLS`.
         SessionNotFound, KeyReused, StoreUnavailable.
     """
 
@@ -188,7 +205,7 @@ async def observe_sequence(
 
     async def step(session: Session) -> tuple[Session, SequenceObserved]:
         course = await _course(processor, session, retry)
-        observed = _run(course, observations, plan)
+        observed = await _run(course, observations, plan)
         return course.outcome(processor.sessions.owner), observed
 
     done = await processor.sessions.act(session_id, step, SEQUENCE_OBSERVED, retry=retry)
@@ -196,11 +213,13 @@ async def observe_sequence(
     return done
 
 
-def _run(course: Course, observations: Sequence[Observation], plan: Plan) -> SequenceObserved:
+async def _run(course: Course, observations: Sequence[Observation], plan: Plan) -> SequenceObserved:
     initial = len(course.stm)
     results: list[Observed] = []
     learned: list[str] = []
     for index, observation in enumerate(observations):
+        if index % BREATH == 0:
+            await asyncio.sleep(0)  # other requests are answered in between
         if index and plan.clear_stm_between:
             course.clear()
         observed = course.observe(observation)

@@ -37,8 +37,8 @@ class Snapshot:
 class Fold:
     """What the entries after `start` up to `end` have changed, as it stands at `end`.
 
-    `cleared`: nothing from before counts any more, neither pattern nor vector. Op ids of entries older than
-    `forget_before` (seconds since the epoch) may be forgotten.
+    `cleared`: nothing from before counts any more, neither pattern nor vector. `at` is the time of the fold; op ids
+    that were folded before `forget_before` may be forgotten (both in seconds since the epoch).
     """
 
     start: int
@@ -47,6 +47,7 @@ class Fold:
     deleted: frozenset[str]
     vectors: Mapping[str, tuple[float, ...]]
     cleared: bool
+    at: float
     forget_before: float
 
 
@@ -126,8 +127,11 @@ class SessionStore(Protocol):
     async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
         """Put `session` in the place of its version `expected` and keep `answer`, in one write; False if it is gone."""
 
-    async def touch(self, session_id: str, last_activity: float, expires_at: float) -> None:
-        """Slide a session's expiry without a new version; a session that is gone stays gone."""
+    async def touch(self, session: Session) -> bool:
+        """Slide the times of this version of a session to those of `session`, never back, without a new version.
+
+        False when it is gone or has another version: what `session` was computed from is no more.
+        """
 
     async def delete(self, session_id: str) -> bool:
         """Remove a session and its answers; False when there was none."""

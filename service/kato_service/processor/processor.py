@@ -74,7 +74,6 @@ class Processor:
         await self.library.load()
         await self.sessions.recover()
         await self.sweep()
-        await self.declarations.renew_all()
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
         self.loaded = True
 
@@ -108,8 +107,7 @@ class Processor:
         """Let expired sessions go; declared ones that are to be renewed come again."""
         for session in await self.sessions.expire():
             self.kept.forget(session.id)
-            if session.declaration:
-                await self.declarations.renew(session.declaration)
+        await self.declarations.renew_all()
 
     async def delete(self, session_id: str) -> None:
         """Remove a session; a declared one that is to be renewed comes again under a new id.

@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import orjson
+import structlog
 from pydantic import TypeAdapter
 
-from kato_service.processor.errors import KeyReused, SessionNotFound
+from kato_service.processor.errors import KeyReused, SessionNotFound, StoreUnavailable
 from kato_service.processor.library import Library
 from kato_service.processor.model import Answer, Pending, Session
 from kato_service.processor.parameters import LiveParameters
@@ -23,6 +24,7 @@ from kato_service.processor.ports import Clock, Ids, Page, Position, SessionStor
 from kato_spec.parameters import parse_overrides
 
 KEEP_ANSWERS = 24 * 3600.0  # seconds
+log = structlog.get_logger()
 Result = TypeVar("Result")
 NOTHING: TypeAdapter[None] = TypeAdapter(None)
 Step = Callable[[Session], Awaitable[tuple[Session, Result]]]
@@ -61,6 +63,10 @@ class Sessions:
     def default_ttl(self) -> int:
         """The seconds that a session lives without activity unless it asks for something else."""
         return self._parameters.sessions.ttl_seconds
+
+    def fresh_version(self) -> str:
+        """Return a version that no session ever had."""
+        return self._ids.version()
 
     def new(
         self,
@@ -112,12 +118,13 @@ class Sessions:
         Raises:
             SessionNotFound: there is none, or it has expired.
         """
-        session = await self._alive(session_id)
-        if not session.auto_extend:
-            return session
-        active = self._active(session)
-        await self.store.touch(session_id, active.last_activity, active.expires_at)
-        return active
+        while True:
+            session = await self._alive(session_id)
+            if not session.auto_extend:
+                return session
+            active = self._active(session)
+            if await self._touched(active):
+                return active
 
     async def delete(self, session_id: str) -> Session:
         """Remove the session and return it as it was.
@@ -181,6 +188,14 @@ class Sessions:
         gone = await self.store.expire(self._clock.now())
         self.deleted += len(gone)
         return gone
+
+    async def _touched(self, session: Session) -> bool:
+        """Write that the session is active; who reads it is answered also when that cannot be written."""
+        try:
+            return await self.store.touch(session)
+        except StoreUnavailable as error:
+            log.warning("touch_failed", session=session.id, error=str(error))
+            return True
 
     async def _alive(self, session_id: str) -> Session:
         session = await self.find(session_id)

@@ -34,7 +34,7 @@ class DataDirectory:
             holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
             os.close(self._lock)
             raise DataDirectoryInUse(
-                "data_dir", str(path), f"a directory that no other process serves (process {holder} does)"
+                f"data_dir {path}", f"served by process {holder}", "a directory that no other process serves"
             ) from error
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)

@@ -18,7 +18,7 @@ from kato_spec.records import ParametersRecord
 
 @dataclass(slots=True)
 class _Base:
-    """One KB: its entries after `folded`, its patterns at `folded`, and the op ids with their entries' times."""
+    """One KB: its entries after `folded`, its patterns at `folded`, and the op ids with the times of their folds."""
 
     folded: int = 0
     entries: list[Entry] = field(default_factory=list)
@@ -73,8 +73,11 @@ class VolatileMemory:
         base.vectors |= fold.vectors
         base.entries = [entry for entry in base.entries if entry.seq > fold.end]
         base.folded = fold.end
+        folded = {
+            op_id: (seq, fold.at if fold.start < seq <= fold.end else at) for op_id, (seq, at) in base.op_ids.items()
+        }
         base.op_ids = {
-            op_id: (seq, at) for op_id, (seq, at) in base.op_ids.items() if seq > fold.end or at >= fold.forget_before
+            op_id: (seq, at) for op_id, (seq, at) in folded.items() if seq > fold.end or at >= fold.forget_before
         }
         return fold.end
 
@@ -122,10 +125,17 @@ class VolatileSessions:
             self._answers[session.id, answer.key] = answer
         return True
 
-    async def touch(self, session_id: str, last_activity: float, expires_at: float) -> None:
+    async def touch(self, session: Session) -> bool:
         """See `SessionStore.touch`."""
-        if found := self._sessions.get(session_id):
-            self._sessions[session_id] = replace(found, last_activity=last_activity, expires_at=expires_at)
+        found = self._sessions.get(session.id)
+        if found is None or found.version != session.version:
+            return False
+        self._sessions[session.id] = replace(
+            found,
+            last_activity=max(found.last_activity, session.last_activity),
+            expires_at=max(found.expires_at, session.expires_at),
+        )
+        return True
 
     async def delete(self, session_id: str) -> bool:
         """See `SessionStore.delete`."""

@@ -24,6 +24,8 @@ MAGIC = b"SQLite format 3\x00"
 VERSION_AT = 60  # user_version in the file's header: four bytes, big-endian (sqlite.org, "Database File Format")
 HEADER_BYTES = 100
 BATCH = 512
+OPENING_SECONDS = 5.0  # for a lock that someone else holds on the file
+LOCKED_MILLISECONDS = 500  # a job waits for its own batch and the one before it, and an answer is due within 2 s
 
 
 class Database:
@@ -102,7 +104,7 @@ def _attempt(job: Job, connection: sqlite3.Connection) -> Any:  # noqa: ANN401 -
 
 def _open(path: Path, schema: str, version: int, synchronous: str) -> sqlite3.Connection:
     _refuse(path, version)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, OPENING_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path, schema, version, synchronous)
     except sqlite3.Error as error:
@@ -139,3 +141,4 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: i
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     if found == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+    connection.execute(f"PRAGMA busy_timeout = {LOCKED_MILLISECONDS}")

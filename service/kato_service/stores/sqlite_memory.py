@@ -27,6 +27,7 @@ CREATE TABLE operation (
     kb INTEGER NOT NULL, op_id TEXT NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (kb, op_id)
 ) WITHOUT ROWID;
 CREATE INDEX operation_by_age ON operation (kb, at);
+CREATE INDEX operation_by_seq ON operation (kb, seq);
 CREATE TABLE pattern (
     kb INTEGER NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kb, name)
 ) WITHOUT ROWID;
@@ -149,5 +150,8 @@ def _fold(connection: sqlite3.Connection, node: str, fold: Fold) -> int:
     )
     connection.execute("UPDATE kb SET folded = ? WHERE id = ?", (fold.end, kb))
     connection.execute("DELETE FROM entry WHERE kb = ? AND seq <= ?", (kb, fold.end))
+    connection.execute(
+        "UPDATE operation SET at = ? WHERE kb = ? AND seq > ? AND seq <= ?", (fold.at, kb, fold.start, fold.end)
+    )
     connection.execute("DELETE FROM operation WHERE kb = ? AND at < ? AND seq <= ?", (kb, fold.forget_before, fold.end))
     return fold.end

@@ -39,6 +39,10 @@ CREATE TABLE parameters (only INTEGER PRIMARY KEY CHECK (only = 1), record TEXT 
 """
 SELECT = "SELECT body, last_activity, expires_at FROM session "
 INSERT = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+TOUCH = (
+    "UPDATE session SET last_activity = max(last_activity, ?), expires_at = max(expires_at, ?)"
+    " WHERE id = ? AND version = ? RETURNING last_activity, expires_at, length(body)"
+)
 OLDER = "AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?"
 PAGE = SELECT + "WHERE expires_at > ? " + OLDER
 PAGE_OF_NODE = SELECT + "WHERE expires_at > ? AND node = ? " + OLDER
@@ -65,10 +69,10 @@ class SqliteSessions:
             connection.execute("DELETE FROM session WHERE id = ? AND expires_at <= ?", (session.id, now))
             return connection.execute(INSERT + "ON CONFLICT DO NOTHING", row).rowcount > 0
 
-        self._recent.drop(session.id)
-        created = await self.database.run(job)
-        if created:
-            self._recent.put(session)
+        with self._recent.access(session.id) as keep:
+            created = await self.database.run(job)
+            if created:
+                keep(session, len(row[-1]))
         return created
 
     async def get(self, session_id: str) -> Session | None:
@@ -76,10 +80,15 @@ class SqliteSessions:
         recent = self._recent.get(session_id)
         if recent is not None:
             return recent
-        found = await self.database.run(
-            lambda connection: connection.execute(SELECT + "WHERE id = ?", (session_id,)).fetchone()
-        )
-        return None if found is None else self._recent.put(_session(found))
+        with self._recent.access(session_id) as keep:
+            row: Row | None = await self.database.run(
+                lambda connection: connection.execute(SELECT + "WHERE id = ?", (session_id,)).fetchone()
+            )
+            if row is None:
+                return None
+            found = _session(row)
+            keep(found, len(row[0]))
+        return found
 
     async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
         """See `SessionStore.replace`."""
@@ -97,22 +106,25 @@ class SqliteSessions:
                 connection.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?)", values)
             return True
 
-        self._recent.drop(session.id)
-        replaced = await self.database.run(job)
-        if replaced:
-            self._recent.put(session)
+        with self._recent.access(session.id) as keep:
+            replaced = await self.database.run(job)
+            if replaced:
+                keep(session, len(row[-1]))
         return replaced
 
-    async def touch(self, session_id: str, last_activity: float, expires_at: float) -> None:
+    async def touch(self, session: Session) -> bool:
         """See `SessionStore.touch`."""
-        query = "UPDATE session SET last_activity = ?, expires_at = ? WHERE id = ?"
-        self._recent.drop(session_id)
-        await self.database.run(lambda connection: connection.execute(query, (last_activity, expires_at, session_id)))
+        values = (session.last_activity, session.expires_at, session.id, session.version)
+        with self._recent.access(session.id) as keep:
+            row = await self.database.run(lambda connection: connection.execute(TOUCH, values).fetchone())
+            if row is not None:
+                keep(replace(session, last_activity=row[0], expires_at=row[1]), row[2])
+        return row is not None
 
     async def delete(self, session_id: str) -> bool:
         """See `SessionStore.delete`."""
-        self._recent.drop(session_id)
-        return await self.database.run(lambda connection: _delete(connection, session_id))
+        with self._recent.access(session_id):
+            return await self.database.run(lambda connection: _delete(connection, session_id))
 
     async def page(self, *, node: str | None, after: Position | None, limit: int, now: float) -> Page:
         """See `SessionStore.page`."""
@@ -168,7 +180,8 @@ class SqliteSessions:
             if session is not None:
                 connection.execute(INSERT, _columns(session))
 
-        await self.database.run(job)
+        with self._recent.access(declaration.session_id):
+            await self.database.run(job)
 
     async def declarations(self) -> Sequence[Declaration]:
         """See `SessionStore.declarations`."""
@@ -184,18 +197,18 @@ class SqliteSessions:
     async def withdraw(self, uid: str) -> bool:
         """See `SessionStore.withdraw`."""
 
-        def job(connection: sqlite3.Connection) -> str | None:
+        def job(connection: sqlite3.Connection) -> bool:
             query = "DELETE FROM declaration WHERE uid = ? RETURNING session_id"
             row = connection.execute(query, (uid,)).fetchone()
-            if row is None:
-                return None
-            _delete(connection, row[0])
-            return str(row[0])
+            if row is not None:
+                _delete(connection, row[0])
+            return row is not None
 
-        session_id = await self.database.run(job)
-        if session_id is not None:
-            self._recent.drop(session_id)
-        return session_id is not None
+        known = await self.declaration(uid)
+        if known is None:
+            return False
+        with self._recent.access(known.session_id):
+            return await self.database.run(job)
 
     async def parameters(self) -> ParametersRecord | None:
         """See `SessionStore.parameters`."""

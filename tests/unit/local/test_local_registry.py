@@ -104,6 +104,36 @@ def test_a_pid_that_another_program_has_taken_is_neither_trusted_nor_signalled(
     assert stranger.poll() is None
 
 
+def test_an_instance_is_still_itself_after_the_clock_was_set(
+    registry: Registry, home: Home, spawn: Spawn, notices: list[str]
+) -> None:
+    process = spawn("kato_cli", env=service_environment(home, "p1"))
+    true = processes.started(process.pid)
+    with registry.changing() as instances:
+        instances["p1"] = entry(process, started=true - 5)
+    assert registry.read()["p1"] == Registry(home, notices.append).read()["p1"]
+    assert registry.read()["p1"].started == true
+    assert notices == []
+
+
+def test_an_instance_of_another_id_or_home_that_has_the_pid_is_neither_trusted_nor_signalled(
+    registry: Registry, home: Home, tmp_path: Path, spawn: Spawn
+) -> None:
+    registry.read()  # from here on there is a file, so nothing is looked for among the processes
+    strangers = [
+        spawn("kato_cli", env=service_environment(home, "p2")),
+        spawn("kato_cli", env=service_environment(Home(tmp_path / "other"), "p1")),
+        spawn("a-child-that-inherited-the-environment", env=service_environment(home, "p1")),
+    ]
+    for stranger in strangers:
+        recycled = entry(stranger, started=processes.started(stranger.pid) - 5)
+        with registry.changing() as instances:
+            instances["p1"] = recycled
+        assert registry.read() == {}
+        processes.stop([recycled.identity])
+        assert stranger.poll() is None
+
+
 def test_stopping_ends_one_that_ignores_the_polite_signal(spawn: Spawn) -> None:
     stubborn = spawn(code="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     identities = [Identity(p.pid, processes.started(p.pid)) for p in (stubborn, spawn())]

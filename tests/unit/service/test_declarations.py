@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from kato_service.processor.errors import DeclarationNotFound, InvalidRecord, StaleGeneration
-from kato_service.processor.model import Session
+from kato_service.processor.errors import DeclarationNotFound, InvalidRecord, StaleGeneration, StoreUnavailable
+from kato_service.processor.model import Declaration, Session
 from kato_service.processor.observe import observe
 from kato_service.processor.processor import Processor
 from kato_service.processor.sessions import NOTHING
+from kato_service.stores.memory import VolatileSessions
 from kato_spec.parameters import InvalidParameters
 from kato_spec.records import DeclarationRecord, ParametersRecord
 from tests.support.processors import World, seen
@@ -86,6 +87,32 @@ async def test_expired_it_stays_expired_or_is_renewed() -> None:
     assert renewed.phase == "Active"
     assert renewed.session_id != renewing.session_id
     assert (await processor.declarations.put(RECORD)).phase == "Expired"
+
+
+class ForgetfulSessions(VolatileSessions):
+    """A store that is away when the next session is declared."""
+
+    fail = False
+
+    async def declare(self, declaration: Declaration, session: Session | None) -> None:
+        if self.fail:
+            self.fail = False
+            raise StoreUnavailable("away")
+        await super().declare(declaration, session)
+
+
+async def test_a_renewal_that_failed_is_made_up_for() -> None:
+    store = ForgetfulSessions()
+    world = World(sessions=store)
+    processor = await world.started()
+    for uid in ("u1", "u2"):
+        await processor.declarations.put(RECORD.model_copy(update={"uid": uid, "expiry_policy": "Renew"}))
+    world.clock.forward(60)
+    store.fail = True
+    with pytest.raises(StoreUnavailable):
+        await processor.sweep()
+    await processor.sweep()
+    assert [state.phase for state in await processor.declarations.state()] == ["Active", "Active"]
 
 
 async def test_deleted_over_http_is_like_expired() -> None:

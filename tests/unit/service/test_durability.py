@@ -39,13 +39,17 @@ class MortalMemory(VolatileMemory):
 
 
 class MortalSessions(VolatileSessions):
-    """Sessions where the process dies before the write that drops what was pending."""
+    """Sessions where the process dies before the next write, or before the one that drops what was pending."""
 
     def __init__(self) -> None:
         super().__init__()
         self.die_when_settling = False
+        self.die_at_next_write = False
 
     async def replace(self, session: Session, expected: str, answer: Answer | None = None) -> bool:
+        if self.die_at_next_write:
+            self.die_at_next_write = False
+            raise Killed
         found = self._sessions.get(session.id)
         if self.die_when_settling and found is not None and found.pending is not None:
             self.die_when_settling = False
@@ -156,6 +160,20 @@ async def test_a_key_counts_once_though_the_sessions_lost_their_last_write() -> 
     assert await frequencies(world) == {done.result.pattern: 1}
 
 
+async def test_a_key_swallows_nothing_else_when_the_sessions_lost_their_last_write() -> None:
+    world, _, _ = mortal()
+    processor, session_id = await ready_to_learn(world)
+    before = await world.sessions.get(session_id)
+    assert before is not None
+    await learn(processor, session_id, Retry("k", "r"))
+    await world.sessions.delete(session_id)
+    await world.sessions.create(before, limit=0, now=world.clock.now())
+    restarted = await world.started()
+    await observe(restarted, session_id, seen("c"))
+    await learn(restarted, session_id, Retry("k", "r"))
+    assert sorted((await frequencies(world)).values()) == [1, 1]
+
+
 async def test_without_a_key_too_since_a_version_names_one_state_for_ever() -> None:
     world, _, _ = mortal()
     processor, session_id = await ready_to_learn(world)
@@ -169,17 +187,49 @@ async def test_without_a_key_too_since_a_version_names_one_state_for_ever() -> N
     assert await frequencies(world) == {done.result.pattern: 1}
 
 
-async def test_clear_all_survives_a_crash_too() -> None:
+async def test_a_clear_all_that_was_refused_never_takes_effect() -> None:
+    world, memory, _ = mortal()
+    processor, session_id = await ready_to_learn(world)
+    other = await new_session(processor, process_predictions=False)
+    memory.fail = True
+    with pytest.raises(StoreUnavailable):
+        await clear_all(processor, session_id)
+    await observe(processor, other, seen("x", "y"))
+    name = (await learn(processor, other)).result.pattern
+    await observe(processor, session_id, seen("q"))
+    restarted = await world.started()
+    for each in (processor, restarted):
+        assert (await each.library.read("alice")).matcher.record(name) is not None
+    assert (await restarted.sessions.open(session_id)).stm == (("a", "b"), ("q",))
+
+
+async def test_a_clear_all_that_was_cut_off_is_finished_by_asking_again() -> None:
     world, _, sessions = mortal()
     processor, session_id = await ready_to_learn(world)
     await learn(processor, session_id)
     await observe(processor, session_id, seen("c"))
-    sessions.die_when_settling = True
+    sessions.die_at_next_write = True
     with pytest.raises(Killed):
         await clear_all(processor, session_id)
     restarted = await world.started()
     assert (await restarted.library.read("alice")).matcher.totals().total_unique_patterns == 0
+    assert (await restarted.sessions.open(session_id)).stm == (("c",),)
+    other = await new_session(restarted, process_predictions=False)
+    await observe(restarted, other, seen("x", "y"))
+    await learn(restarted, other)
+    await clear_all(restarted, session_id)
+    assert (await restarted.library.read("alice")).matcher.totals().total_unique_patterns == 0
     assert (await restarted.sessions.open(session_id)).stm == ()
+
+
+async def test_a_learn_that_failed_goes_before_the_clear_all_of_its_session() -> None:
+    world, memory, _ = mortal()
+    processor, session_id = await ready_to_learn(world)
+    memory.fail = True
+    with pytest.raises(StoreUnavailable):
+        await learn(processor, session_id)
+    await clear_all(processor, session_id)
+    assert (await processor.library.read("alice")).matcher.totals().total_unique_patterns == 0
 
 
 async def test_what_is_recovered_is_not_recovered_again_when_op_ids_are_forgotten() -> None:
@@ -192,6 +242,11 @@ async def test_what_is_recovered_is_not_recovered_again_when_op_ids_are_forgotte
     knowledge = await restarted.library.open("alice")
     world.clock.forward(25 * 3600)
     await knowledge.fold()
+    other = await new_session(restarted)
+    await observe(restarted, other, seen("c", "d"))
+    await learn(restarted, other)
+    world.clock.forward(25 * 3600)
+    await knowledge.fold()
     assert list(await world.sessions.unsettled()) == []
     again = await world.started()
-    assert (await again.library.read("alice")).matcher.totals().total_pattern_frequencies == 1
+    assert (await again.library.read("alice")).matcher.totals().total_pattern_frequencies == 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from kato_service.engine.limits import VectorDimension
@@ -13,6 +16,8 @@ from kato_service.processor.model import Session
 from kato_service.processor.observe import Plan, observe, observe_sequence
 from kato_service.processor.predict import last_predictions, predict
 from kato_service.processor.processor import Processor
+from kato_service.processor.sessions import NOTHING
+from kato_spec.errors import Rejected
 from tests.support.processors import World, new_session, seen
 
 
@@ -75,12 +80,50 @@ async def test_clear_mode_learns_and_empties() -> None:
     assert await stm(processor, session_id) == []
 
 
-async def test_rolling_mode_learns_and_keeps_all_but_the_oldest() -> None:
+async def test_other_requests_are_answered_between_the_observations_of_a_sequence() -> None:
+    processor = await World().started()
+    long, short = await new_session(processor), await new_session(processor, "bob", process_predictions=False)
+    three_hundred = [seen("s", vectors=((float(index), 1.0),)) for index in range(300)]
+    sequence = asyncio.create_task(observe_sequence(processor, long, three_hundred, Plan(learn_after_each=True)))
+    await asyncio.sleep(0)
+    await observe(processor, short, seen("a"))
+    assert not sequence.done()
+    assert len((await sequence).result.auto_learned) == 300
+
+
+async def test_a_memory_that_would_outgrow_its_bound_is_refused_and_stays() -> None:
+    processor = await World().started()
+    session_id = await new_session(processor, process_predictions=False)
+    await observe(processor, session_id, seen(*["a"] * 99_999))
+    await observe(processor, session_id, seen("a"))
+    with pytest.raises(Rejected, match="stm: '100001 symbols' is not allowed; allowed: at most 100000 symbols"):
+        await observe(processor, session_id, seen("a"))
+    assert len(await stm(processor, session_id)) == 2
+    await learn(processor, session_id)
+    assert (await observe(processor, session_id, seen("a"))).result.stm_length == 1
+
+
+async def test_rolling_mode_learns_and_keeps_fewer_than_the_limit() -> None:
     processor = await World().started()
     session_id = await new_session(processor, max_pattern_length=3, stm_mode="ROLLING")
     learned = [(await observe(processor, session_id, seen(symbol))).result.auto_learned for symbol in "abcd"]
     assert learned == ["", "", pattern_name((("a",), ("b",), ("c",))), pattern_name((("b",), ("c",), ("d",)))]
     assert await stm(processor, session_id) == [["c"], ["d"]]
+
+
+async def test_rolling_mode_keeps_fewer_than_the_limit_when_that_was_lowered() -> None:
+    processor = await World().started()
+    session_id = await new_session(processor, stm_mode="ROLLING")
+    for symbol in "abcdef":
+        await observe(processor, session_id, seen(symbol))
+
+    async def lower(session: Session) -> tuple[Session, None]:
+        return replace(session, config={**session.config, "max_pattern_length": 3}), None
+
+    await processor.sessions.act(session_id, lower, NOTHING)
+    done = await observe(processor, session_id, seen("g"))
+    assert (done.result.auto_learned, done.result.stm_length) == (pattern_name(tuple((each,) for each in "abcdefg")), 2)
+    assert await stm(processor, session_id) == [["f"], ["g"]]
 
 
 async def test_auto_learning_one_symbol_learns_nothing() -> None:
@@ -149,6 +192,38 @@ async def test_a_sequence_with_vectors_learns_what_single_calls_would() -> None:
     names = [list((await processor.library.read(node)).matcher.names()) for node in ("one", "two")]
     assert names[0] == names[1]
     assert len(names[0]) == 4
+
+
+async def test_a_sequence_finds_its_own_vectors_and_those_of_the_knowledge_base() -> None:
+    processor = await World().started()
+    one, two = await new_session(processor, "one"), await new_session(processor, "two")
+    known = [seen(f"k{index}", vectors=((1.0, index / 7),)) for index in range(6)]
+    observations = [seen(f"s{index}", vectors=((1.0, index / 5),)) for index in range(8)]
+    for session_id in (one, two):
+        await observe_sequence(processor, session_id, known, Plan(learn_after_each=True))
+    await observe_sequence(processor, one, observations, Plan(learn_after_each=True))
+    for observation in observations:
+        await observe(processor, two, observation)
+        await learn(processor, two)
+    names = [list((await processor.library.read(node)).matcher.names()) for node in ("one", "two")]
+    assert names[0] == names[1]
+
+
+async def test_a_dimension_is_checked_again_when_learning() -> None:
+    processor = await World().started()
+    first, second, third = [await new_session(processor) for _ in range(3)]
+    await observe(processor, first, seen("a", vectors=((1.0, 2.0),)))
+    await observe(processor, second, seen("a", vectors=((1.0, 2.0, 3.0),)))
+    await observe(processor, third, seen("a", vectors=((1.0, 2.0, 3.0),)))
+    await learn(processor, first)
+    with pytest.raises(VectorDimension) as refused:
+        await learn(processor, second)
+    assert (refused.value.expected, refused.value.actual) == (2, 3)
+    with pytest.raises(VectorDimension):
+        await observe_sequence(processor, third, [seen("b")], Plan(learn_at_end=True))
+    assert [len((await session(processor, each)).stm) for each in (second, third)] == [1, 1]
+    dimensions = {len(vector) for vector in (await processor.library.read("alice")).matcher.vectors().values()}
+    assert dimensions == {2}
 
 
 @pytest.mark.parametrize("learned", [True, False])

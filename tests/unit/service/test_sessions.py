@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from kato_service.processor.learn import learn
 from kato_service.processor.model import Session
 from kato_service.processor.observe import observe
 from kato_service.processor.sessions import NOTHING, Retry
+from kato_service.stores.sqlite_sessions import SqliteSessions
 from kato_spec.parameters import InvalidParameters
 from kato_spec.records import ParametersRecord, SessionDefaults
 from tests.support.processors import FailingSessions, World, new_session, seen
@@ -30,6 +32,31 @@ async def test_the_life_slides_with_every_call_but_a_look() -> None:
     assert await processor.sessions.find(session_id) is None
     with pytest.raises(SessionNotFound):
         await observe(processor, session_id, seen("a"))
+
+
+async def test_a_life_that_cannot_be_extended_fails_no_read() -> None:
+    store = FailingSessions()
+    processor = await World(sessions=store).started()
+    session_id = await new_session(processor)
+    store.touchable = False
+    assert (await processor.sessions.open(session_id)).id == session_id
+
+
+async def test_a_look_at_the_same_moment_takes_nothing_from_a_longer_life(tmp_path: Path) -> None:
+    world = World(sessions=SqliteSessions(tmp_path / "sessions.db"))
+    processor = await world.started()
+
+    async def longer(session: Session) -> tuple[Session, None]:
+        return replace(session, ttl_seconds=10_000), None
+
+    for order in (1, -1):
+        session_id = await new_session(processor)
+        await processor.sessions.open(session_id)
+        calls = [processor.sessions.act(session_id, longer, NOTHING), processor.sessions.open(session_id)]
+        await asyncio.gather(*calls[::order])
+        listed = await world.sessions.page(node=None, after=None, limit=10, now=world.clock.now())
+        assert {found.expires_at for found in listed.sessions} == {world.clock.now() + 10_000}
+    await processor.stop()
 
 
 async def test_without_auto_extend_it_does_not() -> None:
@@ -143,8 +170,22 @@ async def test_a_key_holds_for_a_day() -> None:
     assert (await learn(processor, session_id, Retry("l", "r"))).result.status == "learned"
     world.clock.forward(1)
     await processor.sweep()
-    await observe(processor, session_id, seen("a"), Retry("k", "r"))
+    await observe(processor, session_id, seen("a", "b"), Retry("k", "r"))
     assert (await processor.sessions.open(session_id)).time == 2
+    await learn(processor, session_id, Retry("l", "r"))
+    assert (await processor.library.read("alice")).matcher.totals().total_pattern_frequencies == 2
+
+
+async def test_a_key_does_not_outlive_the_default_session() -> None:
+    world = World()
+    processor = await world.started()
+    for times in (1, 2):
+        session_id = await processor.open_default()
+        await observe(processor, session_id, seen("a", "b"), Retry("k", "r"))
+        assert (await learn(processor, session_id, Retry("l", "r"))).result.status == "learned"
+        assert (await processor.library.read("default")).matcher.totals().total_pattern_frequencies == times
+        await processor.delete(session_id)
+        world.clock.forward(1)
 
 
 async def test_the_default_session_is_made_when_needed_and_again_after_it_expired() -> None:
