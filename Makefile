@@ -6,26 +6,30 @@ SUITE ?= smoke
 OUT ?= bench-$(SUITE).jsonl
 CLUSTER ?= dev
 SOURCES := crds operator service tests
+CRATE := service/kato_matcher
+CARGO := cargo
+CRATE_SOURCES := $(wildcard $(CRATE)/src/*.rs $(CRATE)/Cargo.*)
 FAST_TESTS := tests/unit tests/rules
 CLUSTER_TESTS := tests/chart tests/cluster tests/operator tests/e2e
+MATCHER_TESTS := tests/exact
 PYTEST := $(BIN)/python -m pytest -q
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-long check format generate bench clean cluster cluster-exec cluster-down
+.PHONY: help run test test-cluster test-matcher test-long check check-rust format generate bench wheel clean cluster cluster-exec cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # One environment; what a target needs beyond the last installation is added to it.
-$(VENV)/.run: pyproject.toml
+$(VENV)/.run: pyproject.toml $(CRATE_SOURCES)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or newer on PATH" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.run
+$(VENV)/.dev: pyproject.toml $(CRATE_SOURCES) | $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
@@ -40,11 +44,19 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(BIN)/python -m kato_spec.generate --check
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
-test: check ## every test that needs no cluster
-	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(FAST_TESTS) $(CLUSTER_TESTS)) tests
+check-rust: ## format, lint and unit tests of the fast matcher's crate
+	$(CARGO) fmt --check --manifest-path $(CRATE)/Cargo.toml
+	$(CARGO) clippy --quiet --locked --all-targets --features python --manifest-path $(CRATE)/Cargo.toml -- -D warnings
+	$(CARGO) test --quiet --locked --manifest-path $(CRATE)/Cargo.toml
+
+test: check ## every test that needs no cluster and no fast matcher
+	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(FAST_TESTS) $(CLUSTER_TESTS) $(MATCHER_TESTS)) tests
 
 test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes, raised for them (Debian, root)
 	$(PYTEST) -m 'not long' $(CLUSTER_TESTS)
+
+test-matcher: $(VENV)/.dev check-rust ## the tests that hold the fast matcher to the plain one (needs cargo)
+	$(PYTEST) -n 2 -m 'not long' $(MATCHER_TESTS)
 
 test-long: $(VENV)/.dev ## the counts too high for `make test`
 	$(PYTEST) -m long tests
@@ -52,6 +64,7 @@ test-long: $(VENV)/.dev ## the counts too high for `make test`
 format: $(VENV)/.dev ## rewrite the sources in the one format
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+	$(CARGO) fmt --manifest-path $(CRATE)/Cargo.toml
 
 generate: $(VENV)/.dev ## write the files that are made from the models
 	$(BIN)/python -m kato_spec.generate
@@ -80,5 +93,8 @@ cluster-exec: $(VENV)/.dev ## run CMD where that cluster can be reached: make cl
 cluster-down: $(VENV)/.dev ## end that cluster
 	$(BIN)/python -m tests.support.cluster down --name $(CLUSTER)
 
+wheel: $(VENV)/.run ## the distribution with the fast matcher in it, into wheels/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir wheels .
+
 clean: ## remove the environment and what tools left
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist wheels $(CRATE)/target service/kato_service/engine/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from kato_service import logs
 from kato_service.api import applications
-from kato_service.engine.oracle import OracleMatcher
+from kato_service.engine.matcher import new_matcher
 from kato_service.processor.errors import InvalidRecord
 from kato_service.processor.ports import MemoryStore, SessionStore
 from kato_service.processor.processor import Processor
@@ -82,6 +82,8 @@ def serve(settings: Settings) -> None:
             record = _read_record(settings.parameters_file)
             processor = create_processor(settings, held)
             listeners = create_listeners(settings, processor, held)
+            if processor.matcher_kind != "rust":
+                log.warning("slow_matcher", matcher=processor.matcher_kind, help="install it with cargo")
             uvloop.run(_serve(settings, processor, record, listeners))
         log.info("stopped", processor=processor.id)
     except KatoError as error:
@@ -103,7 +105,7 @@ def create_processor(settings: Settings, held: ExitStack) -> Processor:
         sessions=sessions,
         clock=SystemClock(),
         ids=RandomIds(settings.processor_id),
-        make_matcher=OracleMatcher,
+        make_matcher=new_matcher,
     )
 
 

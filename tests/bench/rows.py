@@ -71,8 +71,8 @@ def print_table(rows: Sequence[Row], title: str, console: Console) -> None:
     for row in rows:
         met = {None: "-", True: "yes", False: "NO"}[row.met]
         table.add_row(
-            row.row, shown(row.value), row.unit, row.peer or "-", shown(row.peer_value), shown(row.ratio),
-            shown(row.goal), met,
+            row.row, shown(row.value), row.unit, row.peer or "-", shown(row.peer_value), shown_share(row.ratio),
+            shown_share(row.goal), met,
         )  # fmt: skip
     console.print(table)
 
@@ -80,3 +80,8 @@ def print_table(rows: Sequence[Row], title: str, console: Console) -> None:
 def shown(figure: float | None) -> str:
     """Return a figure with three significant digits, or a dash."""
     return "-" if figure is None else f"{figure:.3g}"
+
+
+def shown_share(figure: float | None) -> str:
+    """Return a ratio or its goal, a small one as 1/n: n times less than the peer."""
+    return f"1/{1 / figure:.0f}" if figure and figure < 0.1 else shown(figure)

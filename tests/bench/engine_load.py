@@ -1,0 +1,63 @@
+"""How fast a KB is ready: from a dump, and from SQLite as the service reads it. Called by the suite `engine`."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+
+from kato_service.engine.model import Deletion, PatternRecord
+from kato_service.engine.rust import RustMatcher
+from kato_service.processor.ports import Entry, Fold
+from kato_service.stores.sqlite_memory import SqliteMemory
+from tests.bench.rows import Row
+
+SUITE = "engine"
+ROOT = Path(__file__).parents[2]
+AT_A_TIME = 10_000
+
+
+def load_rows(matcher: RustMatcher, records: Sequence[PatternRecord]) -> Iterator[Row]:
+    """Measure both ways; goals are those of a million patterns."""
+    size = len(records)
+    million = size == 1_000_000
+    dump = matcher.dump()
+    start = perf_counter()
+    assert RustMatcher().restore(dump, {})
+    yield Row(SUITE, f"ready from a dump, {size:,}", perf_counter() - start, "s", goal=5 if million else None)
+    with tempfile.TemporaryDirectory() as directory:
+        seconds = asyncio.run(from_sqlite(Path(directory) / "memory.db", records))
+    yield Row(SUITE, f"ready from SQLite, {size:,}", seconds, "s", goal=15 if million else None)
+
+
+async def from_sqlite(path: Path, records: Sequence[PatternRecord]) -> float:
+    """Write the patterns, then return the seconds that it takes to read them into a matcher."""
+    store = SqliteMemory(path)
+    for seq, begin in enumerate(range(0, len(records), AT_A_TIME), 1):
+        await store.append("kb", Entry(seq, 0.0, (Deletion(f"op{seq}", "none"),)))  # a fold needs an entry to end at
+        part = records[begin : begin + AT_A_TIME]
+        await store.fold("kb", Fold(seq - 1, seq, part, frozenset(), {}, cleared=False, forget_before=0.0))
+    start = perf_counter()
+    snapshot = await store.load("kb")
+    read: list[PatternRecord] = []
+    async for chunk in snapshot.patterns:
+        read += chunk
+    matcher = RustMatcher()
+    matcher.load(read, snapshot.vectors)
+    seconds = perf_counter() - start
+    await store.close()
+    assert matcher.totals().total_unique_patterns == len(records)
+    return seconds
+
+
+def wheel_bytes() -> int:
+    """Build the distribution's wheel and return its size."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", directory, str(ROOT)]
+        subprocess.run(command, check=True)
+        (wheel,) = Path(directory).glob("*.whl")
+        return wheel.stat().st_size
