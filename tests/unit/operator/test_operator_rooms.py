@@ -34,6 +34,7 @@ def test_pods_meet_the_restricted_profile(spec: dict[str, object]) -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert container["securityContext"] == {
+        "privileged": False,
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
@@ -196,5 +197,5 @@ def test_the_documentation_lists_every_metric() -> None:
     page = (Path(__file__).parents[3] / "docs/operator.md").read_text()
     telemetry = Telemetry(WorkQueue(lambda: 1.0), Cache(), lambda: 0.0, watch_limit=1)
     telemetry.reconciled(Key("KatoProcessor", "a", "b"), "ok", 1.0)
-    names = {name for name in re.findall(r"^# TYPE (\w+)", generate_latest(telemetry.registry).decode(), re.MULTILINE)}
+    names = set(re.findall(r"^# TYPE (\w+)", generate_latest(telemetry.registry).decode(), re.MULTILINE))
     assert {name for name in names if not name.endswith("_created")} == set(re.findall(r"`(kato_operator_\w+)`", page))
