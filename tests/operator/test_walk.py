@@ -61,21 +61,42 @@ def test_a_deleted_child_is_back_within_10_s(broad: Space, child: str) -> None:
     broad.ready("broad")
 
 
-EDITS = {
-    "deployment": {"spec": {"replicas": 3}},
-    "service": {"spec": {"selector": {"more": "x"}}},
-    "configmap": {"data": {"parameters.json": "{}"}},
-    "networkpolicy": {"spec": {"ingress": [{}]}},
-    "serviceaccount": {"metadata": {"ownerReferences": None}},
+SPREAD = {
+    "podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {"topologyKey": "zone", "labelSelector": {"matchLabels": {"kato.dev/processor": "broad"}}}
+        ]
+    }
 }
+EDITS: list[tuple[str, object]] = [
+    ("deployment", {"spec": {"replicas": 3}}),
+    ("deployment", {"spec": {"paused": True}}),
+    ("deployment", {"spec": {"template": {"spec": {"hostNetwork": True, "nodeName": "elsewhere"}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"nodeSelector": {"disk": "of-gold"}, "affinity": SPREAD}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"initContainers": [{"name": "more", "image": "nothing"}]}}}}),
+    ("service", {"spec": {"selector": {"more": "x"}}}),
+    ("service", {"spec": {"ports": [{"port": 1}]}}),
+    ("configmap", {"data": {"parameters.json": "{}"}}),
+    ("networkpolicy", {"spec": {"ingress": [{}]}}),
+    ("serviceaccount", {"metadata": {"ownerReferences": None}}),
+    ("service", {"metadata": {"labels": None}}),
+]
 
 
-@pytest.mark.parametrize("kind", EDITS)
-def test_an_edited_child_is_set_right_within_10_s(broad: Space, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "edit"), EDITS)
+def test_an_edited_child_is_set_right_within_10_s(broad: Space, kind: str, edit: object) -> None:
     reference = f"{kind}/kato-broad"
     before = content(broad, reference)
-    broad.kubectl("patch", reference, "--type=merge", "--patch", json.dumps(EDITS[kind]))
+    broad.kubectl("patch", reference, "--type=merge", "--patch", json.dumps(edit))
     eventually(lambda: content(broad, reference) == before, timeout=PROMISED)
+
+
+def test_a_command_that_someone_gives_the_pods_is_taken_away(broad: Space) -> None:
+    before = content(broad, "deployment/kato-broad")
+    command = [{"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["sleep", "9"]}]
+    broad.kubectl("patch", "deployment/kato-broad", "--type=json", "--patch", json.dumps(command))
+    eventually(lambda: content(broad, "deployment/kato-broad") == before, timeout=PROMISED)
+    broad.ready("broad")
 
 
 def test_a_variable_that_someone_adds_to_the_pods_is_taken_away(broad: Space) -> None:
@@ -86,10 +107,10 @@ def test_a_variable_that_someone_adds_to_the_pods_is_taken_away(broad: Space) ->
 
 
 def content(space: Space, reference: str) -> object:
-    """Return what of a child is the operator's."""
+    """Return what of a child is the operator's; the API server does not keep what is empty."""
     found = space.get(reference)
     owners = [owner["uid"] for owner in found["metadata"].get("ownerReferences", ())]
-    return found.get("spec"), found.get("data"), owners
+    return found.get("spec"), found.get("data"), owners, found["metadata"]["labels"]
 
 
 def test_a_settled_processor_costs_no_write(broad: Space, operator: OperatorProcess) -> None:

@@ -26,7 +26,6 @@ from kato_operator.desired.kinds import (
 )
 from kato_operator.desired.pod import template
 from kato_operator.desired.subject import Subject
-from kato_spec.keys import child_name
 from kato_spec.processor import Autoscaling
 from kato_spec.quantities import exceeds
 
@@ -98,6 +97,7 @@ def deployment(subject: Subject) -> Manifest:
     return subject.child(DEPLOYMENT).having(
         spec={
             "replicas": subject.replicas,
+            "paused": False,
             "revisionHistoryLimit": 2,
             "selector": {"matchLabels": names.selector(subject.name)},
             "strategy": {"type": "Recreate"} if subject.embedded else rolling,
@@ -112,6 +112,8 @@ def service(subject: Subject) -> Manifest:
         spec={
             "type": subject.spec.service_type,
             "selector": names.selector(subject.name),
+            "externalIPs": [],
+            "publishNotReadyAddresses": False,
             "ports": [{"name": "http", "port": subject.spec.port, "targetPort": "http", "protocol": "TCP"}],
         }
     )
@@ -148,10 +150,3 @@ def autoscaler(subject: Subject, scaling: Autoscaling) -> Manifest:
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": utilization}}],
         }
     )
-
-
-def child_ref(processor: str, kind: Kind) -> str:
-    """Return the name of a processor's child of `kind`."""
-    if kind is SECRET:
-        return names.token_secret_name(processor)
-    return names.claim_name(processor) if kind is CLAIM else child_name(processor)

@@ -20,7 +20,7 @@ from kato_spec.quantities import amount
 Path = tuple[str, ...]
 
 # Maps that mean something else when a key is added by another hand.
-EXACT_MAPS = frozenset({"selector", "matchLabels", "nodeSelector"})
+EXACT_MAPS = frozenset({"selector", "matchLabels", "nodeSelector", "affinity"})
 # Maps of quantities, and quantities.
 QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "divisor"})
 # What tells the items of a list apart, by the first of these that all of them have.

@@ -1,12 +1,12 @@
 """The pod template of a processor: the `restricted` profile, probes, volumes and the environment of the service.
 
-Called by `workload`. Nothing that `spec.parameters` or `spec.sessions` say may reach it: a change of those rolls no
-pod (spec: operator.md, KatoProcessor).
+Called by `children`. Nothing that `spec.parameters` or `spec.sessions` say may reach it: a change of those rolls no
+pod (spec: operator.md, KatoProcessor). What is empty is written out where another hand could fill it in.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from kato_operator.desired import names
 from kato_operator.desired.kinds import Manifest
@@ -42,6 +42,10 @@ def template(subject: Subject) -> Manifest:
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
+            "hostNetwork": False,
+            "hostPID": False,
+            "hostIPC": False,
+            "initContainers": [],
             "containers": [_container(subject)],
             "volumes": _volumes(subject),
             **_placement(subject),
@@ -55,6 +59,9 @@ def _container(subject: Subject) -> Manifest:
     container: Manifest = {
         "name": names.CONTAINER,
         "image": spec.image or subject.default_image,
+        "command": [],
+        "args": [],
+        "envFrom": [],
         "ports": [
             {"name": "http", "containerPort": names.API_PORT, "protocol": "TCP"},
             {"name": "internal", "containerPort": names.INTERNAL_PORT, "protocol": "TCP"},
@@ -66,6 +73,7 @@ def _container(subject: Subject) -> Manifest:
         "livenessProbe": _probe("/livez", period=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS[subject.storage.type]}}},
         "securityContext": {
+            "privileged": False,
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
@@ -128,9 +136,10 @@ def _volumes(subject: Subject) -> list[Manifest]:
 
 
 def _placement(subject: Subject) -> Manifest:
-    """Return what the spec says about where pods run and how their image is pulled, if anything."""
+    """Return what the spec says about where pods run and how their image is pulled."""
     spec = subject.spec
-    fields: dict[str, Any] = {
+    return {
+        "nodeName": "",
         "imagePullSecrets": [plain(secret) for secret in spec.image_pull_secrets or []],
         "nodeSelector": dict(spec.node_selector or {}),
         "tolerations": [plain(toleration) for toleration in spec.tolerations or []],
@@ -139,6 +148,5 @@ def _placement(subject: Subject) -> Manifest:
             {"labelSelector": {"matchLabels": names.selector(subject.name)}, **plain(spread)}
             for spread in spec.topology_spread_constraints or []
         ],
-        "priorityClassName": spec.priority_class_name,
+        "priorityClassName": spec.priority_class_name or "",
     }
-    return {name: value for name, value in fields.items() if value}

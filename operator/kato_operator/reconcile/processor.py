@@ -44,17 +44,17 @@ class ProcessorStory:
 
     async def __call__(self, key: Key) -> float | None:
         """Bring a processor to what is wanted; return after how many seconds to look again, or None."""
-        # 1. What is asked for? Nothing is kept of what is gone; a paused processor is left as it is.
+        # 1. What is asked for? Nothing is kept of what is gone.
         body = self._world.cache.get(PROCESSOR, key.namespace, key.name)
         if body is None:
             self._world.observations.forget(key)
             return None
+        # 2. One that is to go, goes; one that is paused is left as it is.
+        if body["metadata"].get("deletionTimestamp"):
+            return await remove(self._world, key, body)
         if is_paused(body):
             await write_paused(self._world, PROCESSOR, body, "Progressing", "False")
             return None
-        # 2. One that is to go, goes.
-        if body["metadata"].get("deletionTimestamp"):
-            return await remove(self._world, key, body)
         # 3. Can it be made? What cannot is said, and what runs is left running.
         try:
             subject = await self._subject(body)

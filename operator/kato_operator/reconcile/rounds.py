@@ -65,6 +65,10 @@ class Rounds:
         for kind in WATCHED:
             await self._resync_kind(kind)
         ours = [manifest for kind in CUSTOM for manifest in self._world.cache.all(kind)]
+        alive = {manifest["metadata"]["uid"] for manifest in ours}
+        for memory in (self._world.tokens, self._world.counted):
+            for uid in memory.keys() - alive:
+                del memory[uid]
         for place, manifest in enumerate(ours):
             self._world.add(key_of(manifest), place / RESYNCED_PER_SECOND)
 

@@ -116,14 +116,14 @@ def _store_reachable(observed: Observed, hindrance: Problem | None) -> Finding:
 
 def _parameters_live(observed: Observed) -> Finding:
     """ParametersLive: every ready pod works with the parameters of this generation."""
-    if not observed.sights:
+    if not any(map(ready, observed.pods)):
         return Finding("ParametersLive", "Unknown", "NoReadyPod", "no ready pod to ask")
     silent = next((sight for sight in observed.sights if sight.state is None), None)
     if silent:
         return Finding("ParametersLive", "False", "PodUnreachable", f"pod {silent.pod}: {silent.error}")
     live = [sight for sight in observed.sights if is_live(sight.state, observed.uid, observed.generation)]
     message = f"live on {len(live)} of {len(observed.sights)} pods"
-    done = len(live) == len(observed.sights)
+    done = bool(live) and len(live) == len(observed.sights)
     return Finding("ParametersLive", truth(done), "Live" if done else "Pending", message)
 
 

@@ -65,6 +65,16 @@ async def test_the_memory_goes_before_a_processor_that_deletes_it(rig: Rig) -> N
     assert rig.find(PROCESSOR, "broad") is None
 
 
+async def test_a_paused_processor_goes_all_the_same(rig: Rig) -> None:
+    await applied(rig, deletionPolicy="Delete")
+    rig.user_annotates(PROCESSOR, "broad", {"kato.dev/paused": "true"})
+    await rig.settle()
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.forward(3)
+    assert rig.find(PROCESSOR, "broad") is None
+    assert rig.find(CLAIM, "kato-broad-memory") is None
+
+
 async def test_a_change_of_the_policy_moves_the_finalizer(rig: Rig) -> None:
     await applied(rig, deletionPolicy="Delete")
     await applied(rig, deletionPolicy="Retain")

@@ -58,6 +58,7 @@ async def test_a_spec_that_cannot_work_names_field_value_and_what_is_allowed(rig
     assert condition["reason"] == "InvalidSpec"
     assert condition["message"] == "spec.replicas: 3 is not allowed; allowed: 0 or 1 with embedded storage"
     assert rig.condition(PROCESSOR, "broad", "Ready") == ("True", "PodsReady")
+    assert rig.condition(PROCESSOR, "broad", "ParametersLive") == ("False", "Pending")
     assert rig.get(DEPLOYMENT, "kato-broad")["spec"]["replicas"] == 1
 
 
