@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-SENTENCES = 3000
+SENTENCES = 2000
 
 
 def demo(

@@ -168,7 +168,7 @@ class KatoClient:
     def pattern(self, name: str, *, node_id: str) -> answers.Pattern:
         """Return one pattern of a node's knowledge base by its name, with or without `PTRN|`."""
         found = self._call("GET", f"/pattern/{quote(name, safe='')}", query={"node_id": node_id})
-        return cast("answers.Pattern", found["pattern"])
+        return cast("answers.Pattern", found["pattern"]["pattern"])
 
     def _call(
         self,

@@ -221,12 +221,14 @@ def test_a_pattern_is_shown_by_either_spelling_of_its_name(api: httpx.Client, se
         assert answer == {
             "pattern": {
                 "status": "okay",
-                "name": name,
-                "pattern_data": [["a"], ["b"]],
-                "length": 2,
-                "frequency": 1,
-                "emotives": [{"joy": 0.5}],
-                "metadata": {"book": ["one", "two"]},
+                "pattern": {
+                    "name": name,
+                    "pattern_data": [["a"], ["b"]],
+                    "length": 2,
+                    "frequency": 1,
+                    "emotives": [{"joy": 0.5}],
+                    "metadata": {"book": ["one", "two"]},
+                },
             },
             "node_id": user,
         }
@@ -273,7 +275,7 @@ def test_clients_from_before_sessions(api: httpx.Client) -> None:
     assert good(api.get("/predictions", params={"max_predictions": 1}))["count"] == 1
     assert good(api.get("/percept-data"))["percept_data"]["strings"] == ["a"]
     assert good(api.get("/cognition-data"))["cognition_data"]["symbols"] == ["a"]
-    assert good(api.get(f"/pattern/{name}"))["pattern"]["frequency"] == 1
+    assert good(api.get(f"/pattern/{name}"))["pattern"]["pattern"]["frequency"] == 1
     good(api.post("/clear-stm"))
     assert good(api.get("/stm"))["length"] == 0
     good(api.post("/clear-all"))

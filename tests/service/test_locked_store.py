@@ -49,7 +49,7 @@ def test_a_locked_database_refuses_soon_and_recovers(processes: Callable[..., Se
         name = learned.json()["pattern_name"]
         answer = client.get(f"/pattern/{name}", params={"node_id": "alice"})
         assert answer.status_code == 200, answer.text
-        pattern = answer.json()["pattern"]
+        pattern = answer.json()["pattern"]["pattern"]
         assert pattern["frequency"] == 1
 
 

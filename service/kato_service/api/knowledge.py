@@ -26,7 +26,7 @@ async def pattern(name: str, knowledge: Asked) -> Json:
     if record is None:
         raise PatternNotFound(name, knowledge.node)
     about(node=knowledge.node)
-    return Json({"pattern": {"status": "okay", **shown.pattern(record)}, "node_id": knowledge.node})
+    return Json({"pattern": {"status": "okay", "pattern": shown.pattern(record)}, "node_id": knowledge.node})
 
 
 @router.get("/patterns", responses=documented())

@@ -129,7 +129,7 @@ def test_pages_of_sessions_are_one_stream(server: Script, kato: KatoClient) -> N
 
 
 def test_paths_bodies_and_token(server: Script, kato: KatoClient) -> None:
-    server.will(200, body={"pattern": {}})
+    server.will(200, body={"pattern": {"pattern": {}}})
     kato.learn()
     kato.learn("s/1")
     kato.clear_stm("s")
