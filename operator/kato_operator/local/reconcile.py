@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from kato_operator.local import asked as wishes
 from kato_operator.local.asked import Asked
+from kato_operator.local.files import read
 from kato_operator.local.machine import Machine, NotStarted, Order
 from kato_operator.local.plan import Change, FoundInstance, Line, Plan, plan_apply, plan_delete
 from kato_operator.local.ports import PortWish
@@ -68,10 +69,12 @@ def delete(machine: Machine, arguments: Sequence[str]) -> Outcome:
 def _reconcile(
     machine: Machine, arguments: Sequence[str], planner: Callable[[Wanted, Mapping[str, FoundInstance]], Plan]
 ) -> Outcome:
+    # Read before the turn is taken: standard input may keep us waiting.
+    documents, problems = read(arguments)
     with _turn(machine):
-        # 1. What is wanted: every document read and checked before anything is touched.
+        # 1. What is wanted: every document checked before anything is touched.
         kept = dict(wishes.every(machine.home))
-        wish = wanted(arguments, _known(kept))
+        wish = wanted(documents, problems, _known(kept))
         # 2. What there is.
         found = _observe(machine, wish, kept)
         # 3. What is to be done, decided without doing anything.

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kato_operator.local.files import Document, FieldPath, InvalidFiles, Problem, read
+from kato_operator.local.files import Document, FieldPath, InvalidFiles, Problem
 from kato_operator.local.instance_file import instances_of
 from kato_spec.manifests import InvalidManifest, validate, validate_update
 from kato_spec.processor import KatoProcessor
@@ -80,13 +80,12 @@ class Known:
     sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def wanted(arguments: Sequence[str], known: Known) -> Wanted:
-    """Read and check everything that `-f` named.
+def wanted(documents: Sequence[Document], problems: list[Problem], known: Known) -> Wanted:
+    """Check everything that `-f` named, as `files.read` found it.
 
     Raises:
         InvalidFiles: with every problem of every document; nothing may be started then.
     """
-    documents, problems = read(arguments)
     secrets = _secrets(documents, problems)
     found = Wanted(sources=frozenset(document.source for document in documents))
     for document in documents:

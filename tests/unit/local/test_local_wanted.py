@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kato_operator.local.files import InvalidFiles
+from kato_operator.local.files import InvalidFiles, read
 from kato_operator.local.wanted import Known, Wanted, wanted
 
 HEAD = "apiVersion: kato.dev/v1alpha1\n"
@@ -21,7 +21,7 @@ def session(name: str = "s", spec: str = "{processorRef: {name: p}}") -> str:
 def of(tmp_path: Path, *documents: str, known: Known | None = None) -> Wanted:
     file = tmp_path / "f.yaml"
     file.write_text("---\n".join(documents))
-    return wanted([str(file)], known or Known())
+    return wanted(*read([str(file)]), known or Known())
 
 
 def problems(tmp_path: Path, *documents: str, known: Known | None = None) -> list[str]:
