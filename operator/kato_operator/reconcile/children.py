@@ -18,6 +18,7 @@ from kato_operator.desired.compare import digest, drift, stamped, without_extras
 from kato_operator.desired.kinds import BY_NAME, CLAIM, DEPLOYMENT, PROCESSOR, Kind, Manifest
 from kato_operator.desired.names import FIELD_MANAGER, MANAGED_BY_LABEL, PROCESSOR_LABEL, claim_name
 from kato_operator.desired.subject import Subject
+from kato_operator.reconcile.ports import INVALID, Refused
 from kato_operator.reconcile.world import World
 from kato_operator.status.observed import Problem
 from kato_spec.errors import Rejected
@@ -111,9 +112,7 @@ class Children:
                 self._world.cache.put(kind, live)
                 return
             log.info("child differs", kind=kind.name, name=wanted["metadata"]["name"], at=differences[:8])
-        stored = await self._world.cluster.apply(kind, wanted)
-        if any(drift(wanted, stored)):
-            stored = await self._world.cluster.replace(kind, without_extras(wanted, stored))
+        stored = await self._applied(kind, wanted, live)
         self._world.cache.put(kind, stored)
         left = tuple(drift(wanted, stored))
         if left:
@@ -123,6 +122,19 @@ class Children:
             self._unyielding[_place(wanted)] = (digest(wanted), *left)
         else:
             self._unyielding.pop(_place(wanted), None)
+
+    async def _applied(self, kind: Kind, wanted: Manifest, live: Manifest | None) -> Manifest:
+        """Apply `wanted`; where what others added stays, or does not even go together with it, replace the whole."""
+        cluster = self._world.cluster
+        try:
+            stored = await cluster.apply(kind, wanted)
+        except Refused as error:
+            if live is None or error.reason != INVALID:
+                raise
+            return await cluster.replace(kind, without_extras(wanted, live))
+        if any(drift(wanted, stored)):
+            return await cluster.replace(kind, without_extras(wanted, stored))
+        return stored
 
     async def _remove(self, subject: Subject, kinds: Sequence[Kind]) -> None:
         """Delete children that are no longer wanted."""
