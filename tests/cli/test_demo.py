@@ -53,7 +53,7 @@ def test_a_demo_that_is_interrupted_goes_on_where_it_was(kato: Kato) -> None:
     eventually(lambda: kato.json("list")["instances"]["strict"]["patterns"] > 5, timeout=120)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate()
-    assert running.returncode == 130, out + err
+    assert running.returncode in {130, -signal.SIGINT}, out + err
     assert "Traceback" not in err
     learned = {key: entry["patterns"] for key, entry in kato.json("list")["instances"].items()}
     assert all(0 < count < 3000 for count in learned.values())
