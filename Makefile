@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUITE ?= smoke
 OUT ?= bench-$(SUITE).jsonl
+CLUSTER ?= dev
 SOURCES := crds operator service tests
 FAST_TESTS := tests/unit tests/rules
 PYTEST := $(BIN)/python -m pytest -q
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format generate bench clean
+.PHONY: help run test test-long check format generate bench clean cluster cluster-exec cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +40,7 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
 test: check ## every test
-	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(FAST_TESTS)) tests
+	$(PYTEST) -n 2 --dist loadgroup -m 'not long' $(addprefix --ignore=,$(FAST_TESTS)) tests
 
 test-long: $(VENV)/.dev ## the counts too high for `make test`
 	$(PYTEST) -m long tests
@@ -53,6 +54,27 @@ generate: $(VENV)/.dev ## write the files that are made from the models
 
 bench: $(VENV)/.dev ## measure: make bench SUITE=smoke OUT=file
 	$(BIN)/python -m tests.bench --suite $(SUITE) --out $(OUT)
+
+IN_CLUSTER = $(BIN)/python -m tests.support.cluster exec --name $(CLUSTER) --
+RELEASE := kato-operator charts/kato-operator --namespace kato-system --create-namespace
+
+cluster: $(VENV)/.dev ## a Kubernetes on this machine with the operator on it, left running
+	$(BIN)/python -m tests.support.cluster up --name $(CLUSTER)
+	$(BIN)/python -m tests.support.cluster load --name $(CLUSTER)
+	$(IN_CLUSTER) helm upgrade --install $(RELEASE) --wait --timeout 3m
+	@echo
+	@echo "The operator runs. What to type next:"
+	@echo "  make cluster-exec CMD='kubectl apply -f examples/quickstart.yaml'"
+	@echo "  make cluster-exec CMD='kubectl wait --for=condition=Ready katoprocessor --all'"
+	@echo "  make cluster-exec CMD='kubectl get katoprocessors'"
+	@echo "  make cluster-down"
+
+cluster-exec: export CMD := $(CMD)
+cluster-exec: $(VENV)/.dev ## run CMD where that cluster can be reached: make cluster-exec CMD='kubectl get pods'
+	@$(IN_CLUSTER) bash -c "$$CMD"
+
+cluster-down: $(VENV)/.dev ## end that cluster
+	$(BIN)/python -m tests.support.cluster down --name $(CLUSTER)
 
 clean: ## remove the environment and what tools left
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,6 +16,13 @@ from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.pods import restricted_namespace
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker run all tests that share the cluster (`-n 2 --dist loadgroup`): one cluster is enough."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "cluster" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Build what is built once before any test's clock runs, where the progress can be seen."""
     if session.config.option.collectonly:

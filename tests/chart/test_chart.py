@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 import yaml
 
@@ -41,6 +43,12 @@ def test_definitions_are_those_of_the_models_and_outlive_the_release() -> None:
     assert len(source) == 2
     for document in rendered:
         assert document["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_the_chart_has_the_version_of_the_project() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text())["project"]["version"]
+    assert (chart["version"], chart["appVersion"]) == (version, version)
 
 
 def test_a_second_release_brings_no_definitions_and_no_user_roles() -> None:

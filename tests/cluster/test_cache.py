@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster.cache import Part, ensure, keep_newest
+from tests.support.cluster.cache import Part, ensure, keep_latest
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.progress import run_logged
 from tests.support.eventually import eventually
@@ -87,10 +87,10 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
         run_logged(["no-such-program"], tmp_path / "log")
 
 
-def test_another_version_is_another_build(tmp_path: Path) -> None:
+def test_another_version_is_another_build_and_old_ones_go(tmp_path: Path) -> None:
     def build(target: Path) -> None:
         (target / "file").touch()
 
-    assert ensure(Part("p", "1", build), tmp_path) != ensure(Part("p", "2", build), tmp_path)
-    keep_newest("p", 1, tmp_path)
-    assert len([path for path in (tmp_path / "p").iterdir() if path.is_dir()]) == 1
+    first, second, third = (ensure(Part("p", key, build), tmp_path) for key in "123")
+    keep_latest(first, 2)
+    assert [path.is_dir() for path in (first, second, third)] == [True, False, True], "the last used ones stay"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import control, find, local, runs, start
-from tests.support.cluster.box import find_box
+from tests.support.cluster.box import HOLDER, close_box, find_box, find_holder
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.node import PAUSE_IMAGE
@@ -99,6 +100,20 @@ def test_a_cluster_in_use_is_neither_swept_nor_ended_by_others(name: str) -> Non
         runs.end(found)
     runs.end(run)
     assert runs.find(name) is None
+
+
+def test_the_holder_is_known_by_the_program_it_runs_now(tmp_path: Path) -> None:
+    shutil.copy("/bin/sleep", tmp_path / HOLDER)
+    argv = ["sh", "-c", f"read line; exec {tmp_path / HOLDER} 60"]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, text=True)
+    assert find_holder(tmp_path) is None, "it is still a shell"
+    assert process.stdin is not None
+    process.stdin.write("go on\n")
+    process.stdin.flush()
+    assert eventually(lambda: find_holder(tmp_path)) == process.pid
+    close_box(tmp_path)
+    process.communicate()
+    assert find_holder(tmp_path) is None
 
 
 def half_way(name: str) -> Callable[[], bool]:

@@ -72,6 +72,14 @@ def test_a_volume_belongs_to_the_pods_group_and_outlives_the_pod(
     assert in_pod(cluster, namespace, "writer", "import os; print(os.stat('/data').st_gid)").strip() == str(USER)
 
 
+def test_a_claim_may_ask_for_more_later(cluster: Cluster, namespace: str, python_image: str) -> None:
+    cluster.apply(claim(namespace, "memory"))
+    run_pod(cluster, with_volume(pod(namespace, "p", python_image, WAIT), "memory", "/data", USER), namespace, "p")
+    cluster.apply(claim(namespace, "memory", size="2Gi"))
+    grown = cluster.get("-n", namespace, "pvc", "memory")
+    assert grown["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+
 def test_a_volume_comes_back_empty_when_its_claim_is_gone(
     local_cluster: LocalCluster, namespace: str, python_image: str
 ) -> None:

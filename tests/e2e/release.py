@@ -28,15 +28,16 @@ class Release:
     def install(self) -> str:
         """Install the chart and wait until the operator is Ready; return helm's words."""
         self.cluster.apply(pods.restricted_namespace(NAMESPACE))
-        return self.helm("upgrade", str(CHART), "--install", "--wait", "--timeout", "3m")
+        # The definitions may be there from elsewhere, such as `kato-operator crds`.
+        return self.helm("upgrade", str(CHART), "--install", "--take-ownership", "--wait", "--timeout", "3m")
 
     def uninstall(self) -> str:
         """Uninstall the chart and wait until it is gone."""
         return self.helm("uninstall", "--wait", "--timeout", "3m")
 
     def test(self) -> str:
-        """Run `helm test` and return its report with the pod's log."""
-        return self.helm("test", "--logs", "--timeout", "5m")
+        """Run `helm test` and return its report."""
+        return self.helm("test", "--timeout", "5m")
 
     def kubectl(self, *words: str) -> str:
         """Run kubectl in the release's namespace."""

@@ -1,51 +1,66 @@
-"""Runs in the client pod: `python3 stream.py URL COUNT` learns COUNT sequences in one session.
+"""Runs in the client pod: `python3 stream.py URL COUNT` learns sequences in one session while its processor is killed.
 
 Each step is repeated under one Idempotency-Key until it is acknowledged, whatever becomes of the processor meanwhile.
-Prints the session, then the name of each pattern as its learning is acknowledged.
+Prints the name of each pattern as its learning is acknowledged, and ends COUNT patterns after a step that had to be
+repeated: so the processor was away in the midst of the stream.
 """
 
+import itertools
 import sys
 import time
 import uuid
 
 import httpx
 
-PAUSE = 0.1
+PAUSE = 0.05  # seconds
+DEADLINE = 150.0  # seconds after which a stream that was never disturbed gives up
 
 
-def acknowledged(client: httpx.Client, path: str, body: object) -> dict[str, str]:
-    """POST until it is accepted; what is refused for good ends the stream."""
-    key = str(uuid.uuid4())
-    while True:
-        try:
-            answer = client.post(path, json=body, headers={"Idempotency-Key": key})
-        except httpx.TransportError:
+class Stream:
+    """One session, and how often a step had to be repeated."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.repeated = 0
+        self.session = self.acknowledged("/sessions", {"user_id": "stream"})["session_id"]
+
+    def acknowledged(self, path: str, body: object) -> dict[str, str]:
+        """POST until it is accepted; what is refused for good ends the stream."""
+        key = str(uuid.uuid4())
+        while True:
+            try:
+                answer = self.client.post(path, json=body, headers={"Idempotency-Key": key})
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    answer.raise_for_status()
+                    accepted: dict[str, str] = answer.json()
+                    return accepted
+            except httpx.TransportError:
+                pass  # as good as an answer that says "not now"
+            self.repeated += 1
             time.sleep(PAUSE)
-            continue
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            time.sleep(PAUSE)
-            continue
-        answer.raise_for_status()
-        accepted: dict[str, str] = answer.json()
-        return accepted
 
-
-def say(word: str) -> None:
-    """Print a line at once: the test reads them while the stream goes on."""
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
+    def learn(self, number: int) -> None:
+        """Learn one sequence of three symbols that no other has, and say so at once."""
+        for place in "abc":
+            self.acknowledged(f"/sessions/{self.session}/observe", {"strings": [f"{place}{number}"]})
+        name = self.acknowledged(f"/sessions/{self.session}/learn", {})["pattern_name"]
+        sys.stdout.write(f"{name}\n")
+        sys.stdout.flush()
 
 
 def main(url: str, count: int) -> None:
-    """Learn `count` sequences of three symbols that no other has."""
+    """Learn until disturbed, and `count` sequences more."""
+    numbers = itertools.count()
+    end = time.monotonic() + DEADLINE
     with httpx.Client(base_url=url, timeout=5) as client:
-        session = acknowledged(client, "/sessions", {"user_id": "stream"})["session_id"]
-        say(session)
-        for number in range(count):
-            for place in "abc":
-                acknowledged(client, f"/sessions/{session}/observe", {"strings": [f"{place}{number}"]})
-            sys.stdout.write(f"{acknowledged(client, f'/sessions/{session}/learn', {})['pattern_name']}\n")
-            sys.stdout.flush()
+        stream = Stream(client)
+        while not stream.repeated:
+            if time.monotonic() > end:
+                raise SystemExit("nothing disturbed the stream")
+            stream.learn(next(numbers))
+            time.sleep(PAUSE)
+        for number in itertools.islice(numbers, count):
+            stream.learn(number)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.e2e.space import Space, processor
+from tests.support.cluster.cluster import Cluster
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tokens"}, "stringData": {"tokens": "sesame"}}
-NO_IMAGE = "kato.invalid/service:none"
+DEFAULT = "storageclass.kubernetes.io/is-default-class"
+NO_IMAGE = "127.0.0.1:9/service:none"  # refused at once: how long a name is looked up is not ours to promise
 
 
 def ephemeral(name: str, **spec: object) -> dict[str, Any]:
@@ -28,14 +31,23 @@ def test_volume_that_does_not_bind(space: Space) -> None:
     space.apply(processor("unbound", storage={"embedded": {"size": "1Gi", "storageClassName": "nowhere"}}))
     condition = space.reaches("kproc/unbound", "VolumeNotBound")
     assert "kato-unbound-memory" in condition["message"]
-    default = space.get("storageclass/standard")
-    metadata = {"name": "nowhere"}
-    space.apply({**default, "metadata": metadata})
+    make_storage(space.cluster, "nowhere")
     try:
         space.wait("kproc/unbound")
     finally:
-        space.kubectl("delete", "kproc", "unbound")
-        space.kubectl("delete", "storageclass", "nowhere")
+        space.cluster.kubectl("delete", "storageclass", "nowhere")
+
+
+def make_storage(cluster: Cluster, name: str) -> None:
+    """Make a storage class as the default one is; where nobody provisions volumes, give it one that is free."""
+    classes = cluster.get("storageclasses")["items"]
+    (default,) = [found for found in classes if found["metadata"].get("annotations", {}).get(DEFAULT) == "true"]
+    cluster.apply({**default, "metadata": {"name": name}})
+    for volume in cluster.get("persistentvolumes")["items"]:
+        if volume["status"]["phase"] == "Available":
+            patch = json.dumps({"spec": {"storageClassName": name}})
+            cluster.kubectl("patch", "pv", volume["metadata"]["name"], "--type=merge", "--patch", patch)
+            return
 
 
 def test_image_that_does_not_exist(space: Space) -> None:

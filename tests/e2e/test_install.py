@@ -12,10 +12,6 @@ from tests.e2e.release import NAMESPACE, ROOT, Release
 from tests.e2e.space import Space
 from tests.support.cluster.cluster import CommandFailed
 
-COLUMNS = {
-    "katoprocessors": {"DISPLAY NAME", "READY", "REPLICAS", "STORAGE", "SESSIONS", "PATTERNS", "ENDPOINT", "AGE"},
-    "katosessions": {"PROCESSOR", "USER", "PHASE", "STM", "EXPIRES", "AGE"},
-}
 OPENAPI = "/openapi/v3/apis/kato.dev/v1alpha1"
 
 
@@ -72,15 +68,6 @@ def test_kubectl_explains_a_field_in_words(release: Release) -> None:
     assert "Least similarity at which a pattern is recalled" in explained
 
 
-@pytest.mark.parametrize("plural", COLUMNS)
-def test_columns_are_those_of_the_manual(release: Release, plural: str) -> None:
-    path = f"/apis/kato.dev/v1alpha1/{plural}"
-    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
-    table = json.loads(release.cluster.kubectl("get", "--raw", path, f"--header=Accept: {accept}"))
-    shown = {column["name"].upper() for column in table["columnDefinitions"] if column["priority"] == 0}
-    assert shown - {"NAME"} == COLUMNS[plural]
-
-
 def test_viewers_read_and_editors_write(release: Release, space: Space) -> None:
     for user, role in (("viewer", "view"), ("editor", "edit")):
         space.kubectl("create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}")
@@ -99,4 +86,4 @@ def allowed(space: Space, user: str, verb: str) -> bool:
 
 
 def test_helm_test_passes(release: Release) -> None:
-    assert "predicted world" in release.test()
+    assert "Phase:          Succeeded" in release.test()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.release import Release
+from tests.e2e.space import Space
 from tests.support import manifests
 from tests.support.apiserver_verdicts import ApiServer
 from tests.support.cluster.api import Api
@@ -20,9 +21,9 @@ UPDATES = {row.name: row for row in manifests.updates()}
 
 
 @pytest.fixture(scope="module")
-def server(release: Release) -> Iterator[ApiServer]:
+def server(release: Release, space: Space) -> Iterator[ApiServer]:
     with release.cluster.entered(), Api(release.cluster.kubeconfig).http as client:
-        yield ApiServer(client)
+        yield ApiServer(client, space.name)
 
 
 @pytest.mark.parametrize("name", INVALID)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.release import Release
-from tests.e2e.space import STARTED, Space, processor, session
+from tests.e2e.space import COUNTED, STARTED, Space, processor, session
 from tests.support.eventually import eventually
 
 KEPT = "http://kato-kept:8000"
@@ -25,8 +25,9 @@ def uninstalled(release: Release, space: Space) -> Iterator[Space]:
     )
     space.wait("kproc/kept")
     eventually(lambda: all(held(space, name) for name in ("doomed", "doomed-too")), timeout=STARTED)
-    space.post(f"{KEPT}/observe", {"strings": ["a"]})
-    space.post(f"{KEPT}/learn")
+    for symbol in "ab":
+        space.post(f"{KEPT}/observe", {"strings": [symbol]})
+    assert space.post(f"{KEPT}/learn")["status"] == "learned"
     release.uninstall()
     yield space
     release.install()
@@ -57,4 +58,4 @@ def test_a_new_installation_finds_everything(uninstalled: Space, release: Releas
     generation = uninstalled.get("kproc/kept")["metadata"]["generation"]
     eventually(lambda: uninstalled.get("kproc/kept")["status"]["observedGeneration"] == generation, timeout=STARTED)
     assert uninstalled.pod_of("kept")["metadata"]["uid"] == pod
-    assert uninstalled.get("kproc/kept")["status"]["patterns"] == 1
+    eventually(lambda: uninstalled.get("kproc/kept")["status"]["patterns"] == 1, timeout=COUNTED)

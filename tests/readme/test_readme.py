@@ -10,30 +10,22 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kato_spec.manifests import validate
+from tests.support.documents import blocks, outside, shape
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+# What README.md says about a cluster is run on one, by tests/e2e.
+README = outside((ROOT / "README.md").read_text(), "On a cluster")
 # `make test` runs `make check` and then this test: inside itself it would not end.
 RUNS_THIS_TEST = {"make test", "make check"}
-FENCED = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language and its text."""
-
-    language: str
-    text: str
-
-
-BLOCKS = [Block(match[1], match[2]) for match in FENCED.finditer(README)]
+BLOCKS = blocks(README)
 
 
 def test_every_block_has_a_language_that_a_test_reads() -> None:
@@ -104,11 +96,3 @@ def chunks(output: str) -> Iterator[tuple[int, str]]:
     for part in output.split("=== ")[1:]:
         number, _, text = part.partition("\n")
         yield int(number), text
-
-
-def shape(line: str) -> str:
-    """Return a line without what may differ: digits, session ids, a port that was taken, ages, widths."""
-    line = re.sub(r"\(session (\w+)\.\S+\)", r"(session \1)", line)
-    line = re.sub(r", port \d+ was taken", "", line)
-    line = re.sub(r"[\d,.]+(s|m|h|d)?\b", "0", line)
-    return " ".join(line.split())

@@ -33,14 +33,22 @@ class ApiServer:
 
     def refused_update(self, old: dict[str, Any], new: dict[str, Any]) -> set[str]:
         """Return the fields for which the server refuses to replace `old` by `new`; `old` is created for it."""
-        created = self._client.post(self._paths[old["kind"]], json=old).raise_for_status().json()
-        path = f"{self._paths[old['kind']]}/{created['metadata']['name']}"
-        version = {"resourceVersion": created["metadata"]["resourceVersion"]}
+        listing = self._paths[old["kind"]]
+        path = f"{listing}/{old['metadata']['name']}"
+        self._client.post(listing, json=old).raise_for_status()
         try:
-            document = new | {"metadata": new["metadata"] | version}
-            return _blamed(self._client.put(path, params=STRICT, json=document))
+            return _blamed(self._replaced(path, new))
         finally:
             self._client.delete(path).raise_for_status()
+
+    def _replaced(self, path: str, new: dict[str, Any]) -> httpx.Response:
+        """Ask to replace what is at `path`; again, when an operator wrote to it at the same moment."""
+        while True:
+            there = self._client.get(path).raise_for_status().json()
+            version = {"resourceVersion": there["metadata"]["resourceVersion"]}
+            answer = self._client.put(path, params=STRICT, json=new | {"metadata": new["metadata"] | version})
+            if answer.status_code != httpx.codes.CONFLICT:
+                return answer
 
 
 def _blamed(answer: httpx.Response) -> set[str]:

@@ -22,6 +22,7 @@ from tests.support.cluster.errors import ClusterError
 from tests.support.eventually import eventually
 
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
+PATIENCE = 60.0  # seconds the kernel may take on a busy machine
 HOLDER = "hold"  # the holder's file name in the run directory: its command line tells whose box it is
 RESOLVER = Path("/etc/resolv.conf")
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -114,7 +115,10 @@ def open_box(run: Path, pause: Path) -> Box:
             stderr=log,
             start_new_session=True,  # as in Box.spawn
         )
-    eventually(lambda: process.poll() is not None or find_holder(run) is not None)
+    try:
+        eventually(lambda: process.poll() is not None or find_holder(run) is not None, timeout=PATIENCE)
+    except AssertionError as error:
+        raise ClusterError(f"no namespaces within {PATIENCE:.0f} s") from error
     pid = find_holder(run)
     if pid is None:
         raise ClusterError(f"cannot make namespaces: {(run / 'hold.log').read_text().strip()}")
@@ -123,9 +127,12 @@ def open_box(run: Path, pause: Path) -> Box:
 
 def find_holder(run: Path) -> int | None:
     """Return the process that holds the box of a run directory, by its own program file."""
-    for process in psutil.process_iter(["exe"]):
-        if process.info["exe"] == str(run / HOLDER):
-            return int(process.pid)
+    for program in Path("/proc").glob("[0-9]*/exe"):  # psutil remembers what a process was before its exec
+        try:
+            if program.readlink() == run / HOLDER:
+                return int(program.parent.name)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
     return None
 
 
@@ -149,7 +156,7 @@ def close_box(run: Path) -> None:
     try:
         holder = psutil.Process(pid)
         holder.kill()
-        holder.wait(timeout=30)  # ends only when the last process of the box has ended
+        holder.wait(timeout=PATIENCE)  # ends only when the last process of the box has ended
     except psutil.NoSuchProcess:
         return
     except psutil.TimeoutExpired as error:

@@ -29,20 +29,21 @@ def call(*words: str | Path) -> None:
 def build(context: Path, dockerfile: Path, name: str, archive: Path, build_args: Mapping[str, str]) -> None:
     """Build an image as `docker build` would, from images this storage has, and write it to an archive.
 
-    The chroot isolation, because the usual one fails on machines with both kinds of control groups.
+    The archive is as `docker save` makes it: uncompressed, for it only travels to a node on this disk. The image itself
+    does not stay in the storage. The chroot isolation, because the usual one fails on machines with both kinds of
+    control groups.
     """
+    made = archive.with_name("id")  # not by its name: another build of that name may run beside this one
     arguments = [f"--build-arg={key}={value}" for key, value in build_args.items()]
     options = ["--pull-never", "--isolation", "chroot", "--layers=false", "--squash=false"]
-    call("bud", *options, *arguments, "--file", dockerfile, "--tag", name, context)
-    push(name, archive)
+    call("bud", *options, *arguments, "--file", dockerfile, "--iidfile", made, context)
+    image = made.read_text().removeprefix("sha256:")
+    call("push", image, f"docker-archive:{archive}:{name}")
+    call("rmi", image)
+    made.unlink()
 
 
-def push(name: str, archive: Path) -> None:
-    """Write an image to an archive as `docker save` does: uncompressed, for it only travels to a node on this disk."""
-    call("push", name, f"docker-archive:{archive}:{name}")
-
-
-def pull(archive: Path, name: str) -> None:
+def pull(archive: Path) -> None:
     """Bring an archived image back into the storage, under its name."""
     call("pull", f"docker-archive:{archive}")
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from tests.support.cluster.progress import say
 
-CACHE = Path.home() / ".cache" / "kato-operator"
+CACHE = (Path.home() / ".cache" / "kato-operator").resolve()
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ def build(part: Part, shelf: Path, final: Path) -> None:
         say(f"{part.name} {part.key}: built in {time.monotonic() - started:.1f} s")
 
 
-def keep_newest(name: str, count: int, cache: Path = CACHE) -> None:
-    """Remove all but the newest results of a part whose key changes with every edit."""
-    results = [path for path in (cache / name).iterdir() if path.is_dir() and not path.name.startswith(".")]
+def keep_latest(used: Path, count: int) -> None:
+    """Remove all but the last used results of a part whose key changes with every edit; `used` is one in use now."""
+    used.touch()
+    results = [path for path in used.parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
     for old in sorted(results, key=lambda path: path.stat().st_mtime, reverse=True)[count:]:
         shutil.rmtree(old, ignore_errors=True)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from tests.support.cluster.errors import ClusterError
 from tests.support.eventually import eventually
+
+PATIENCE = 60.0  # seconds until the kernel has let go of killed processes on a busy machine
 
 
 def hierarchies() -> Iterator[Path]:
@@ -36,7 +40,10 @@ def remove_group(name: str) -> None:
     for hierarchy in hierarchies():
         group = hierarchy / name
         if group.exists():
-            eventually(lambda group=group: remove_tree(group), timeout=20)  # type: ignore[misc] # mypy cannot infer it
+            try:
+                eventually(partial(remove_tree, group), timeout=PATIENCE)
+            except AssertionError as error:
+                raise ClusterError(f"control group {group} stays in use") from error
 
 
 def remove_tree(group: Path) -> bool:

@@ -34,7 +34,7 @@ AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata"}],
+    "rules": [{"level": "None", "users": ["harness"]}, {"level": "Metadata"}],
 }
 
 

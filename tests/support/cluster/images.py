@@ -14,9 +14,10 @@ import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.support.cluster import buildah, debian, kind
-from tests.support.cluster.cache import CACHE, Image, Part, ensure, keep_newest
+from tests.support.cluster.cache import CACHE, Image, Part, ensure, keep_latest
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.progress import run_logged
 
@@ -26,7 +27,7 @@ INPUTS = ("pyproject.toml", "README.md", *SOURCES)
 NOT_SOURCES = ("__pycache__", "*.egg-info", "target", "*.pyc", "*.so")
 PYTHON = (3, 11)  # of the base image
 EXTRAS = ("service", "operator")
-KEPT = 3  # results of each image that stay in the cache
+KEPT = 4  # results of each image that stay in the cache
 # image -> its Dockerfile
 DOCKERFILES = {"kato-service": "service/Dockerfile", "kato-operator": "operator/Dockerfile"}
 LOG = CACHE / "logs" / "images.log"
@@ -47,22 +48,22 @@ def image(name: str, dockerfile: Path, wheels: list[Path]) -> Image:
     key = digest([builder.__name__, tag, dockerfile.read_text(), debian.RECIPE, *(path.name for path in wheels)])
 
     def build(target: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            context = Path(scratch)
-            (context / "wheels").mkdir()
-            for wheel in (wheel for directory in wheels for wheel in directory.glob("*.whl")):
-                shutil.copy(wheel, context / "wheels")
-            builder(context, dockerfile, tag, target / "image.tar")
+        context = target / "context"
+        (context / "wheels").mkdir(parents=True)
+        for wheel in (wheel for directory in wheels for wheel in directory.glob("*.whl")):
+            shutil.copy(wheel, context / "wheels")
+        builder(context, dockerfile, tag, target / "image.tar")
+        shutil.rmtree(context)
 
-    path = ensure(Part(name, key, build, 40)) / "image.tar"
-    keep_newest(name, KEPT)
-    return Image(tag, path, key)
+    made = ensure(Part(name, key, build, 40))
+    keep_latest(made, KEPT)
+    return Image(tag, made / "image.tar", key)
 
 
 def buildah_build(context: Path, dockerfile: Path, tag: str, archive: Path) -> None:
     """Build without Docker, on the stand-in base."""
     base = debian.base_image(platform.machine())
-    buildah.pull(base, debian.BASE)
+    buildah.pull(base)
     buildah.build(context, dockerfile, f"docker.io/library/{tag}", archive, build_args())
 
 
@@ -78,15 +79,15 @@ def build_args() -> dict[str, str]:
     return {"VERSION": str(project()["version"])}
 
 
-def project() -> dict[str, object]:
+def project() -> dict[str, Any]:
     """Return the project's own description."""
-    described: dict[str, object] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    described: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return described
 
 
 def requirements() -> list[str]:
     """Return what the images need beside the project itself."""
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table = project()
     return sorted(
         [*table["dependencies"], *(line for extra in EXTRAS for line in table["optional-dependencies"][extra])]
     )
@@ -114,7 +115,7 @@ def own_wheel() -> Path:
             pip_wheel(target, "--no-deps", str(source))
 
     made = ensure(Part("own-wheel", digest(contents()), build, 10))
-    keep_newest("own-wheel", KEPT)
+    keep_latest(made, KEPT)
     return made
 
 

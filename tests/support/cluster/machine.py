@@ -54,7 +54,9 @@ def require_root() -> None:
             "cluster tests need a Kubernetes: name one by KATO_TEST_KUBECONFIG, or have kind and Docker, "
             "or run as root on Linux for a local node"
         )
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN])
+    path = os.environ.get("PATH", os.defpath)
+    if SBIN not in path:
+        os.environ["PATH"] = os.pathsep.join([path, SBIN])
 
 
 def cni_plugins() -> Path:

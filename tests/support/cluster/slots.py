@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +26,10 @@ class Slot:
     root: Path
     lock: int
 
-    def release(self) -> None:
-        """Close this process's hold on it; containerd's own stays."""
-        os.close(self.lock)
 
-
-def take_slot(slots: Path = SLOTS) -> Slot:
-    """Lock the first image store that no containerd uses."""
+@contextmanager
+def take_slot(slots: Path = SLOTS) -> Iterator[Slot]:
+    """Lock the first image store that no containerd uses; after the block the lock is containerd's alone."""
     slots.mkdir(parents=True, exist_ok=True)
     for number in itertools.count():
         lock = os.open(slots / f"{number}.lock", os.O_CREAT | os.O_RDWR, 0o600)
@@ -41,5 +40,8 @@ def take_slot(slots: Path = SLOTS) -> Slot:
             continue
         root = slots / str(number)
         root.mkdir(exist_ok=True)
-        return Slot(root, lock)
-    raise AssertionError("unreachable: there is always a next number")
+        try:
+            yield Slot(root, lock)
+        finally:
+            os.close(lock)
+        return

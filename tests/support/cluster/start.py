@@ -92,25 +92,22 @@ def up(name: str) -> LocalCluster:
     machine.require_node()
     runs.sweep()
     programs, pause, pause_image = parts.programs(), parts.pause(), parts.pause_image()
-    with timed(f"cluster {name}: node Ready"):
+    with timed(f"cluster {name}: node Ready"), take_slot() as slot:
         run = runs.create(name, LOCAL)
-        slot = take_slot()
         try:
-            starting = Starting(run, open_box(run.path, pause), programs)
-            prepare(starting, slot)
-            cluster = start(starting, slot, pause_image)
+            box = open_box(run.path, pause)
+            cluster = LocalCluster(run, box)
+            start(Starting(run, box, programs), cluster, slot, pause_image)
         except BaseException:
             runs.end(run)
             raise
-        finally:
-            slot.release()
     return cluster
 
 
-def start(starting: Starting, slot: Slot, pause_image: Image) -> LocalCluster:
+def start(starting: Starting, cluster: LocalCluster, slot: Slot, pause_image: Image) -> None:
     """Start the programs, each as soon as what it cannot wait for itself is there."""
     path, programs = starting.run.path, starting.programs
-    cluster = LocalCluster(starting.run, starting.box)
+    prepare(starting, slot)
     starting.spawn("etcd", control.etcd(path, programs))
     start_containerd(starting, slot)
     starting.wait("etcd", lambda: answers(f"{control.ETCD}/health"))
@@ -127,7 +124,6 @@ def start(starting: Starting, slot: Slot, pause_image: Image) -> LocalCluster:
     starting.wait("Ready node", lambda: node_is_ready(admin))
     starting.wait("service account", lambda: admin.get("/api/v1/namespaces/default/serviceaccounts/default"))
     starting.wait("DNS", dns_answers)
-    return cluster
 
 
 def prepare(starting: Starting, slot: Slot) -> None:

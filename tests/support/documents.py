@@ -1,0 +1,43 @@
+"""Pages of documentation as tests read them: parts, fenced blocks, and lines without what differs by machine.
+
+Used by the tests that run README.md and docs/install.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+FENCED = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language and its text."""
+
+    language: str
+    text: str
+
+
+def blocks(text: str) -> list[Block]:
+    """Return the fenced blocks of a text, in order."""
+    return [Block(match[1], match[2]) for match in FENCED.finditer(text)]
+
+
+def part(text: str, title: str) -> str:
+    """Return the part of a page under a heading of the second level."""
+    _, _, after = text.partition(f"\n## {title}\n")
+    return after.partition("\n## ")[0]
+
+
+def outside(text: str, title: str) -> str:
+    """Return a page without the part under a heading of the second level."""
+    return text.replace(f"\n## {title}\n{part(text, title)}", "")
+
+
+def shape(line: str) -> str:
+    """Return a line without what may differ: digits, session ids, a port that was taken, ages, widths."""
+    line = re.sub(r"\(session (\w+)\.\S+\)", r"(session \1)", line)
+    line = re.sub(r", port \d+ was taken", "", line)
+    line = re.sub(r"[\d,.]+(s|m|h|d)?\b", "0", line)
+    return " ".join(line.split())
