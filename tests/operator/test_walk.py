@@ -110,7 +110,7 @@ def content(space: Space, reference: str) -> object:
     """Return what of a child is the operator's; the API server does not keep what is empty."""
     found = space.get(reference)
     owners = [owner["uid"] for owner in found["metadata"].get("ownerReferences", ())]
-    return found.get("spec"), found.get("data"), owners, found["metadata"]["labels"]
+    return found.get("spec"), found.get("data"), owners, found["metadata"].get("labels")
 
 
 def test_a_settled_processor_costs_no_write(broad: Space, operator: OperatorProcess) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from kato_operator.reconcile.ports import Conflict, Refused
+from kato_operator.reconcile.ports import INVALID, Conflict, Refused
 from kato_spec.errors import KatoError, Transient
 
 # Refusals that no retry changes; a quota is one, for the user hears of it and its end is noticed by the next try.
@@ -31,4 +31,4 @@ def _reason(reason: str, message: str) -> str:
     """Return a word for a condition; the API server says `Forbidden` of a quota too, and tells it in the message."""
     if "exceeded quota" in message:
         return "QuotaExceeded"
-    return "InvalidSpec" if reason == "Invalid" else reason
+    return INVALID if reason == "Invalid" else reason

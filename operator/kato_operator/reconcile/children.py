@@ -18,7 +18,7 @@ from kato_operator.desired.compare import digest, drift, stamped, without_extras
 from kato_operator.desired.kinds import BY_NAME, CLAIM, DEPLOYMENT, PROCESSOR, Kind, Manifest
 from kato_operator.desired.names import FIELD_MANAGER, MANAGED_BY_LABEL, PROCESSOR_LABEL, claim_name
 from kato_operator.desired.subject import Subject
-from kato_operator.reconcile.ports import Refused
+from kato_operator.reconcile.ports import INVALID, Refused
 from kato_operator.reconcile.world import World
 from kato_operator.status.observed import Problem
 from kato_spec.errors import Rejected
@@ -113,8 +113,6 @@ class Children:
                 return
             log.info("child differs", kind=kind.name, name=wanted["metadata"]["name"], at=differences[:8])
         stored = await self._applied(kind, wanted, live)
-        if any(drift(wanted, stored)):
-            stored = await self._world.cluster.replace(kind, without_extras(wanted, stored))
         self._world.cache.put(kind, stored)
         left = tuple(drift(wanted, stored))
         if left:
@@ -126,13 +124,17 @@ class Children:
             self._unyielding.pop(_place(wanted), None)
 
     async def _applied(self, kind: Kind, wanted: Manifest, live: Manifest | None) -> Manifest:
-        """Apply a child. Another hand's item beside ours, such as a second port of one name, may forbid it."""
+        """Apply `wanted`; where what others added stays, or does not even go together with it, replace the whole."""
+        cluster = self._world.cluster
         try:
-            return await self._world.cluster.apply(kind, wanted)
-        except Refused:
-            if live is None:
+            stored = await cluster.apply(kind, wanted)
+        except Refused as error:
+            if live is None or error.reason != INVALID:
                 raise
-            return live
+            return await cluster.replace(kind, without_extras(wanted, live))
+        if any(drift(wanted, stored)):
+            return await cluster.replace(kind, without_extras(wanted, stored))
+        return stored
 
     async def _remove(self, subject: Subject, kinds: Sequence[Kind]) -> None:
         """Delete children that are no longer wanted."""

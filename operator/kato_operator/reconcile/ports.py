@@ -26,6 +26,10 @@ class Key(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
+# The reason of a refusal of what a manifest says, and of a spec that cannot be made.
+INVALID = "InvalidSpec"
+
+
 class Conflict(Transient):
     """Someone else changed the object in between, or holds it; look again and decide anew."""
 
