@@ -16,6 +16,12 @@ from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.pods import restricted_namespace
 
 
+def pytest_configure() -> None:
+    """Let the programs that tests start be interrupted: a shell without job control has its children ignore SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have one worker run all tests that share the cluster (`-n 2 --dist loadgroup`): one cluster is enough."""
     for item in items:

@@ -10,13 +10,14 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kato_operator.local import asked as wishes
 from kato_operator.local import processes
 from kato_operator.local.asked import Asked
 from kato_operator.local.home import Home, write_whole
+from kato_operator.local.interrupts import CtrlC, deferred
 from kato_operator.local.ports import INTERNAL_PORT, PortWish, choose
 from kato_operator.local.registry import Instance, Instances, Notice, Registry, now
 from kato_operator.local.sidedoor import SideDoor
@@ -111,16 +112,17 @@ class Machine:
             NotStarted: a process that ended or does not answer.
         """
         starting: dict[str, _Starting] = {}
-        try:
-            for order in orders:
-                starting[order.id] = self._claim(order)
-            for order in orders:
-                self._settle(order, starting)
-        except BaseException:
-            identities = [one.instance.identity for one in starting.values()]
-            processes.stop(identities)
-            self.registry.read(ended=identities)
-            raise
+        with deferred() as ctrl_c:
+            try:
+                for order in orders:
+                    self._claim(order, starting)
+                for order in orders:
+                    self._settle(order, starting, ctrl_c)
+            except BaseException:
+                identities = [one.instance.identity for one in starting.values()]
+                processes.stop(identities)
+                self.registry.read(ended=identities)
+                raise
         return {one.id: one.instance for one in starting.values()}
 
     def stop(self, instance_ids: Iterable[str]) -> list[str]:
@@ -154,14 +156,18 @@ class Machine:
                 if present.get(uid) != record.generation:
                     door.declare(record)
 
-    def wait(self, instance_id: str, instance: Instance, starting: _Starting | None = None) -> StateRecord:
-        """Wait until the instance is ready, and return its state.
+    def wait(
+        self, instance_id: str, instance: Instance, starting: _Starting | None = None, ctrl_c: CtrlC | None = None
+    ) -> StateRecord:
+        """Wait until the instance is ready, and return its state; a deferred `ctrl_c` is heeded.
 
         Its side door is asked: another program that has its port meanwhile does not know its token.
         """
         deadline = time.monotonic() + START_SECONDS
         with self.side_door(instance_id, instance, seconds=2.0) as door:
             while time.monotonic() < deadline:
+                if ctrl_c:
+                    ctrl_c.check()
                 ended = starting.process.poll() is not None if starting else not processes.alive(instance.identity)
                 if ended:
                     raise NotStarted(f"{instance_id} did not start: {self._last_words(instance_id, starting)}")
@@ -171,50 +177,50 @@ class Machine:
                     time.sleep(_POLL_SECONDS)  # not listening yet, still loading, or another program
         raise NotStarted(f"{instance_id} did not answer within {START_SECONDS:g} s: see {self.home.log(instance_id)}")
 
-    def _settle(self, order: Order, starting: dict[str, _Starting]) -> None:
+    def _settle(self, order: Order, starting: dict[str, _Starting], ctrl_c: CtrlC) -> None:
         """Wait for one started instance; claim again when its service says that another program took a port."""
         for remaining in reversed(range(_CLAIMS)):
             one = starting[order.id]
             try:
-                self.wait(one.id, one.instance, one)
+                self.wait(one.id, one.instance, one, ctrl_c)
                 break
             except NotStarted:
                 if one.process.poll() != EXIT_PORT_TAKEN or not remaining:
                     raise
             self.registry.read(ended=[one.instance.identity])
-            starting[order.id] = self._claim(order)
+            self._claim(order, starting)
         self.sync(one.id, one.instance)
         self.registry.mark(one.id, one.instance.identity, "running")
+        ctrl_c.check()
 
-    def _claim(self, order: Order) -> _Starting:
+    def _claim(self, order: Order, starting: dict[str, _Starting]) -> None:
         """Choose the ports, keep what is asked, start the process and record it, all under the registry's lock."""
-        process: subprocess.Popen[bytes] | None = None
-        try:
-            with self.registry.changing() as instances:
-                _refuse_running(order.id, instances)
-                # A start that was killed between spawning and recording leaves a process that no entry names.
-                processes.stop(found.identity for found in processes.discover(self.home) if found.id == order.id)
-                port, internal_port = _ports(order.port, instances)
-                wishes.save(self.home, order.id, order.asked)
-                log = self.home.log(order.id)
-                begins = log.stat().st_size if log.exists() else 0
-                environment = self._environment(order, port, internal_port)
-                process = processes.spawn(environment, self.home.data(order.id), log)
-                instance = instances[order.id] = Instance(
-                    name=environment["KATO_PROCESSOR_NAME"],
-                    container=child_name(order.id),
-                    api_port=port,
-                    status="starting",
-                    updated=now(),
-                    pid=process.pid,
-                    started=processes.started(process.pid),
-                    internal_port=internal_port,
-                )
-            return _Starting(order.id, instance, process, begins)
-        except BaseException:
-            if process is not None:
-                process.kill()  # it runs, but could not be recorded
-            raise
+        with self.registry.changing() as instances:
+            _refuse_running(order.id, instances)
+            # A start that was killed between spawning and recording leaves a process that no entry names.
+            processes.stop(found.identity for found in processes.discover(self.home) if found.id == order.id)
+            port, internal_port = _ports(order.port, instances)
+            wishes.save(self.home, order.id, order.asked)
+            environment = self._environment(order, port, internal_port)
+            starting[order.id] = self._spawn(order.id, environment)
+            instances[order.id] = starting[order.id].instance
+
+    def _spawn(self, instance_id: str, environment: Mapping[str, str]) -> _Starting:
+        """Start the process of an instance."""
+        log = self.home.log(instance_id)
+        begins = log.stat().st_size if log.exists() else 0
+        process = processes.spawn(environment, self.home.data(instance_id), log)
+        instance = Instance(
+            name=environment["KATO_PROCESSOR_NAME"],
+            container=child_name(instance_id),
+            api_port=int(environment["KATO_PORT"]),
+            status="starting",
+            updated=now(),
+            pid=process.pid,
+            started=processes.started(process.pid),
+            internal_port=int(environment["KATO_INTERNAL_PORT"]),
+        )
+        return _Starting(instance_id, instance, process, begins)
 
     def _environment(self, order: Order, port: int, internal_port: int) -> dict[str, str]:
         """Return the environment of the instance's process; the file it names is written first."""
