@@ -49,10 +49,11 @@ check-rust: ## format, lint and unit tests of the fast matcher's crate
 	$(CARGO) clippy --quiet --locked --all-targets --features python --manifest-path $(CRATE)/Cargo.toml -- -D warnings
 	$(CARGO) test --quiet --locked --manifest-path $(CRATE)/Cargo.toml
 
-test: check ## every test that needs no cluster and no fast matcher
+test: check ## every test, those on a real Kubernetes too, raised for them (Debian, root)
 	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(FAST_TESTS) $(CLUSTER_TESTS) $(MATCHER_TESTS)) tests
+	$(MAKE) test-cluster
 
-test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes, raised for them (Debian, root)
+test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes alone
 	$(PYTEST) -m 'not long' $(CLUSTER_TESTS)
 
 test-matcher: $(VENV)/.dev check-rust ## the tests that hold the fast matcher to the plain one (needs cargo)
