@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import engine, machine, smoke
+from tests.bench import engine, http_predict, machine, smoke
+from tests.bench.plot import plot
 from tests.bench.rows import Row, print_table, write_lines
 
-SUITES: dict[str, Callable[[], Iterator[Row]]] = {"smoke": smoke.rows, "engine": engine.rows}
+WIDTH = 140  # columns of a table that no terminal bounds
+SUITES: dict[str, Callable[[], Iterator[Row]]] = {
+    "smoke": smoke.rows,
+    "engine": engine.rows,
+    "http-predict": http_predict.rows,
+}
 
 
 def main() -> None:
@@ -20,8 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description="Measure beside a peer, in the same run.")
     parser.add_argument("--suite", choices=sorted(SUITES), required=True)
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines to write")
+    parser.add_argument("--plot", type=Path, help="SVG to draw: latency against the number of patterns, all methods")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     title = f"{options.suite} on {machine.described()}"
     rows = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -32,6 +40,9 @@ def main() -> None:
     write_lines(rows, options.out)
     print_table(rows, title, console)
     console.print(f"written to {options.out}")
+    if options.plot:
+        options.plot.write_text(plot(rows, title))
+        console.print(f"drawn in {options.plot}")
 
 
 if __name__ == "__main__":

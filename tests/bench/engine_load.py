@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -34,13 +35,18 @@ def load_rows(matcher: RustMatcher, records: Sequence[PatternRecord]) -> Iterato
     yield Row(SUITE, f"ready from SQLite, {size:,}", seconds, "s", goal=15 if million else None)
 
 
+async def write_patterns(store: SqliteMemory, node: str, records: Sequence[PatternRecord]) -> None:
+    """Write patterns as they stand into a new KB, as its folds."""
+    for seq, begin in enumerate(range(0, len(records), AT_A_TIME), 1):
+        await store.append(node, Entry(seq, 0.0, (Deletion(f"op{seq}", "none"),)))  # a fold needs an entry to end at
+        part = records[begin : begin + AT_A_TIME]
+        await store.fold(node, Fold(seq - 1, seq, part, frozenset(), {}, cleared=False, at=0.0, forget_before=0.0))
+
+
 async def from_sqlite(path: Path, records: Sequence[PatternRecord]) -> float:
     """Write the patterns, then return the seconds that it takes to read them into a matcher."""
     store = SqliteMemory(path)
-    for seq, begin in enumerate(range(0, len(records), AT_A_TIME), 1):
-        await store.append("kb", Entry(seq, 0.0, (Deletion(f"op{seq}", "none"),)))  # a fold needs an entry to end at
-        part = records[begin : begin + AT_A_TIME]
-        await store.fold("kb", Fold(seq - 1, seq, part, frozenset(), {}, cleared=False, forget_before=0.0))
+    await write_patterns(store, "kb", records)
     start = perf_counter()
     snapshot = await store.load("kb")
     read: list[PatternRecord] = []
@@ -57,7 +63,9 @@ async def from_sqlite(path: Path, records: Sequence[PatternRecord]) -> float:
 def wheel_bytes() -> int:
     """Build the distribution's wheel and return its size."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", directory, str(ROOT)]
-        subprocess.run(command, check=True)
+        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", directory, str(ROOT)]
+        subprocess.run([ROOT / "service" / "kato_matcher" / "with-cargo", *pip], check=True)
         (wheel,) = Path(directory).glob("*.whl")
+        with zipfile.ZipFile(wheel) as files:
+            assert any("_matcher" in name and name.endswith(".so") for name in files.namelist()), "built without cargo"
         return wheel.stat().st_size

@@ -8,15 +8,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Literal, TypedDict
 
 from rich.console import Console
 from rich.table import Table
 
 
+class Place(TypedDict):
+    """Where on a curve a row stands: how many patterns the KB holds, and the recall threshold."""
+
+    patterns: int
+    threshold: float
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure beside its peer's from the same run. `goal` is a bound of `ratio`, or of `value` without a peer."""
+    """A figure beside its peer's from the same run. `goal` is a bound of `ratio`, or of `value` without a peer.
+
+    `patterns` and `threshold` as in `Place`, where the row stands on a curve.
+    """
 
     suite: str
     row: str
@@ -26,6 +36,8 @@ class Row:
     peer_value: float | None = None
     goal: float | None = None
     better: Literal["lower", "higher"] = "lower"
+    patterns: int | None = None
+    threshold: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -42,7 +54,7 @@ class Row:
 
     def as_dict(self) -> dict[str, object]:
         """Return the row as it stands in the JSON lines."""
-        names = ("suite", "row", "value", "unit", "peer", "peer_value", "ratio", "goal", "met")
+        names = ("suite", "row", "value", "unit", "peer", "peer_value", "ratio", "goal", "met", "patterns", "threshold")
         return {name: getattr(self, name) for name in names}
 
 

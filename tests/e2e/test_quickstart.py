@@ -33,6 +33,11 @@ def test_apply_and_wait_for_ready(space: Space) -> None:
     assert space.condition("kproc/broad", "ParametersLive")["status"] == "True"
 
 
+def test_the_fast_matcher_serves(space: Space) -> None:
+    (served,) = space.read(f"{BROAD}/status")["processors"].values()
+    assert served["matcher"] == "rust"
+
+
 def test_get_shows_what_there_is(space: Space) -> None:
     eventually(lambda: shown(space, "ksess", "reader")["PHASE"] == "Active", timeout=NOTICED)
     endpoint = f"http://kato-broad.{space.name}.svc:8000"

@@ -29,8 +29,8 @@ SEEDS = range(60)
 
 @pytest.fixture(scope="module")
 def mutants() -> ModuleType:
-    command = ["cargo", "build", "--locked", "--features", "python,mutants", "--manifest-path", CRATE / "Cargo.toml"]
-    subprocess.run(command, check=True, env=os.environ | {"PYO3_BUILD_EXTENSION_MODULE": "1"})
+    command = [CRATE / "with-cargo", "cargo", "build", "--quiet", "--locked", "--features", "python,mutants"]
+    subprocess.run(command, cwd=CRATE, check=True, env=os.environ | {"PYO3_BUILD_EXTENSION_MODULE": "1"})
     built = CRATE / "target" / "debug" / "libkato_matcher.so"
     spec = importlib.util.spec_from_file_location("mutants._matcher", built)
     assert spec is not None

@@ -57,9 +57,11 @@ fn has_avx2() -> bool {
     std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt")
 }
 
+/// # Safety
+/// The processor has AVX2 and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,popcnt")]
-fn run_words_avx2<W: Word>(
+unsafe fn run_words_avx2<W: Word>(
     query: &Query,
     patterns: usize,
     postings: &WordPostings<W>,
@@ -122,9 +124,16 @@ where
     runs_plain(query, patterns, postings, column)
 }
 
+/// # Safety
+/// The processor has AVX2 and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,popcnt")]
-fn runs_avx2<W: Word>(query: &Query, patterns: usize, postings: &WordPostings<W>, column: &mut Column<W>) -> Vec<u64> {
+unsafe fn runs_avx2<W: Word>(
+    query: &Query,
+    patterns: usize,
+    postings: &WordPostings<W>,
+    column: &mut Column<W>,
+) -> Vec<u64> {
     runs_plain(query, patterns, postings, column)
 }
 

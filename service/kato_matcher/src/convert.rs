@@ -79,7 +79,7 @@ pub fn learning(value: &Bound<'_, PyAny>) -> PyResult<Learning> {
     let py = value.py();
     let mut found = Vec::new();
     for (symbol, values) in pairs(&value.getattr(intern!(py, "vectors"))?)? {
-        found.push((text(&symbol)?, values.extract()?));
+        found.push((text(&symbol)?, vector(&values)?));
     }
     Ok(Learning {
         record: parts(value, 1)?,
@@ -114,7 +114,17 @@ fn parts(value: &Bound<'_, PyAny>, frequency: u32) -> PyResult<Record> {
 }
 
 fn named_emotives(value: &Bound<'_, PyAny>) -> PyResult<NamedEmotives> {
-    pairs(value)?.into_iter().map(|(name, value)| Ok((text(&name)?, value.extract()?))).collect()
+    pairs(value)?.into_iter().map(|(name, value)| Ok((text(&name)?, finite("emotives", &value)?))).collect()
+}
+
+/// A vector's values.
+pub fn vector(values: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
+    values.try_iter()?.map(|value| finite("vectors", &value?)).collect()
+}
+
+fn finite(field: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let number: f64 = value.extract()?;
+    if number.is_finite() { Ok(number) } else { Err(rejected(field, value, "a finite number")) }
 }
 
 fn text(value: &Bound<'_, PyAny>) -> PyResult<String> {

@@ -150,10 +150,10 @@ impl<'a> Futures<'a> {
             return;
         }
         let shape = aligner.shape(self.query, row, hit.lcs);
-        if (shape.end as usize) < row.len()
-            && let Some(number) = self.find(&Sample::new(row, shape.end as usize))
-        {
-            self.sums[number].add(&hit, block.frequencies()[usize::from(hit.local)]);
+        if (shape.end as usize) < row.len() {
+            if let Some(number) = self.find(&Sample::new(row, shape.end as usize)) {
+                self.sums[number].add(&hit, block.frequencies()[usize::from(hit.local)]);
+            }
         }
     }
 

@@ -136,7 +136,7 @@ impl Index {
     /// Put a pattern into the truth alone; `repair` has to follow. None when its events or its frequency cannot be.
     pub fn restore(&mut self, name: Name, row: Row<'_>, frequency: u32) -> Option<()> {
         let last = row.starts.last()?.checked_shr(row.len() as u32 % 64).unwrap_or(0);
-        let overhangs = !row.len().is_multiple_of(64) && last != 0;
+        let overhangs = row.len() % 64 != 0 && last != 0;
         if row.starts[0] & 1 == 0 || overhangs || frequency == 0 {
             return None;
         }
@@ -259,7 +259,7 @@ mod tests {
 
     fn record(name: u8, symbols: &[String]) -> Record {
         let events: Vec<Vec<&String>> = symbols.chunks(2).map(|event| event.iter().collect()).collect();
-        let affinity = if name.is_multiple_of(2) { vec![("joy".into(), i128::from(name) - 9)] } else { Vec::new() };
+        let affinity = if name % 2 == 0 { vec![("joy".into(), i128::from(name) - 9)] } else { Vec::new() };
         Record { name: [name; 20], events: Events::of(&events), frequency: 1, affinity, ..Record::default() }
     }
 

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use crate::convert::{Learning, events, learning, name_of, parameters, record};
+use crate::convert::{Learning, events, learning, name_of, parameters, record, vector};
 use crate::extras::Extras;
 use crate::index::Index;
 use crate::input::Record;
@@ -104,7 +104,8 @@ impl PyIndex {
     }
 
     /// Keep a vector.
-    fn learn_vector(&self, py: Python<'_>, symbol: String, values: Vec<f64>) -> PyResult<()> {
+    fn learn_vector(&self, py: Python<'_>, symbol: String, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        let values = vector(values)?;
         self.write(py, move |index| index.vectors.learn(&symbol, &values))
     }
 

@@ -183,3 +183,65 @@ fn checksum(bytes: &[u8]) -> u64 {
     }
     words.remainder().iter().fold(sum, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Events, Record};
+    use crate::predict::predict;
+    use crate::query::Parameters;
+    use crate::room::Room;
+    use proptest::prelude::*;
+
+    fn known() -> Index {
+        let mut index = Index::default();
+        for name in 0..9u8 {
+            let symbols: Vec<String> = (0..=name * 9).map(|number| format!("s{}", number % (name + 2))).collect();
+            let events: Vec<Vec<&String>> = symbols.chunks(2).map(|event| event.iter().collect()).collect();
+            let learning = Record {
+                name: [name; 20],
+                events: Events::of(&events),
+                frequency: 1,
+                emotives: vec![vec![("joy".into(), f64::from(name))]],
+                affinity: vec![("joy".into(), i128::from(name))],
+                metadata: vec![("src".into(), vec!["x".into()])],
+            };
+            index.learn(&learning, 5);
+        }
+        index
+    }
+
+    /// Give bytes the head of a snapshot: what is wrong with them is not seen by the checksum.
+    fn signed(rest: &[u8]) -> Vec<u8> {
+        [&MAGIC[..], &checksum(rest).to_le_bytes(), rest].concat()
+    }
+
+    fn asked(bytes: &[u8]) {
+        let Some(index) = read(bytes) else { return };
+        let stm = Events::of(&[vec!["s0"], vec!["s1", "s2"]]);
+        let session = Parameters { recall_threshold: 0.0, ..Parameters::default() };
+        predict(&index, &stm, &session, &mut Room::default());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+        #[test]
+        fn a_forged_snapshot_panics_at_nothing(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            length in any::<prop::sample::Index>(),
+            cut in any::<bool>(),
+        ) {
+            let mut rest = write(&known())[HEAD..].to_vec();
+            changes.iter().for_each(|(at, byte)| { let at = at.index(rest.len()); rest[at] = *byte; });
+            rest.truncate(if cut { length.index(rest.len()) } else { rest.len() });
+            asked(&signed(&rest));
+        }
+
+        #[test]
+        fn noise_is_no_snapshot(rest in prop::collection::vec(any::<u8>(), 0..200)) {
+            asked(&signed(&rest));
+            prop_assert!(read(&rest).is_none());
+        }
+    }
+}

@@ -13,6 +13,7 @@ from kato_service.engine.vectors import Vector
 from kato_spec.errors import Rejected
 
 MAX_SYMBOL_BYTES = 64 * 1024
+MAX_STM_SYMBOLS = 100_000
 MAX_MAGNITUDE = 1e15
 
 _TEXT = f"Unicode text of at most {MAX_SYMBOL_BYTES} bytes in UTF-8"
@@ -56,7 +57,16 @@ def strings(field: str, values: object) -> tuple[str, ...]:
 def events(field: str, values: object) -> tuple[tuple[str, ...], ...]:
     """Check an STM given by a client: a list of lists of symbols. Empty lists are no events and are left out."""
     observed = (strings(f"{field}[{index}]", value) for index, value in enumerate(_list(field, values)))
-    return tuple(event for event in observed if event)
+    kept = tuple(event for event in observed if event)
+    stm_size(field, sum(map(len, kept)))
+    return kept
+
+
+def stm_size(field: str, symbols: int) -> None:
+    """Check the number of symbols in an STM."""
+    if symbols > MAX_STM_SYMBOLS:
+        allowed = f"at most {MAX_STM_SYMBOLS} symbols in a short-term memory; learn it, clear it or let it auto-learn"
+        raise Rejected(field, f"{symbols} symbols", allowed)
 
 
 def emotives(field: str, values: object) -> dict[str, float]:

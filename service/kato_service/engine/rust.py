@@ -39,9 +39,13 @@ class RustMatcher:
     def load(self, records: Iterable[PatternRecord], vectors: Mapping[str, tuple[float, ...]]) -> None:
         """Put patterns, each with at least one symbol, and vectors as they stand into an empty KB."""
         self._index.load(records)
-        for symbol, vector in vectors.items():
-            self._index.learn_vector(symbol, vector)
-            self._vectors.setdefault(symbol, vector)
+        try:
+            for symbol, vector in vectors.items():
+                self._index.learn_vector(symbol, vector)
+                self._vectors.setdefault(symbol, vector)
+        except Exception:
+            self._clear()
+            raise
 
     def apply(self, operation: Operation) -> None:
         """Fold the log's next operation into the KB."""
@@ -52,8 +56,7 @@ class RustMatcher:
         elif isinstance(operation, Deletion):
             self._index.delete(operation.name)
         else:
-            self._index.clear()
-            self._vectors = {}
+            self._clear()
 
     def predict(self, stm: Events, parameters: Parameters) -> bytes:
         """Return the answer's JSON, byte for byte as `oracle` writes it."""
@@ -112,3 +115,7 @@ class RustMatcher:
     def memory(self) -> Mapping[str, int]:
         """Return the bytes that the index holds, by what for: patterns, symbols, extras, vectors."""
         return dict(self._index.memory())
+
+    def _clear(self) -> None:
+        self._index.clear()
+        self._vectors = {}

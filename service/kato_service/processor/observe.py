@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
+from kato_service.engine import limits
 from kato_service.engine.learning import build, united_metadata
 from kato_service.engine.model import Event, Learning
 from kato_service.engine.naming import event_of
@@ -21,10 +22,8 @@ from kato_service.processor.model import Observation, Pending, Percept, Session
 from kato_service.processor.predict import keep_up
 from kato_service.processor.processor import Processor
 from kato_service.processor.sessions import Done, Retry
-from kato_spec.errors import Rejected
 from kato_spec.parameters import Parameters
 
-MAX_SYMBOLS = 100_000  # of an STM, which is written anew with each observation
 BREATH = 16  # observations of a sequence between two looks at what else waits
 
 
@@ -134,9 +133,7 @@ class Course:
     def _join(self, observation: Observation) -> None:
         event = event_of(observation.strings, self._vector_symbols(observation), self._parameters.sort_symbols)
         self._symbols += len(event)
-        if self._symbols > MAX_SYMBOLS:
-            allowed = f"at most {MAX_SYMBOLS} symbols in a short-term memory; learn it, clear it or let it auto-learn"
-            raise Rejected("stm", f"{self._symbols} symbols", allowed)
+        limits.stm_size("stm", self._symbols)
         if event:
             self.stm.append(event)
         if observation.emotives:
@@ -177,7 +174,7 @@ async def observe(
 
     Raises:
         VectorDimension: a vector of another dimension than the KB's.
-        Rejected: the STM would outgrow `MAX_SYMBOLS`.
+        Rejected: the STM would outgrow `limits.MAX_STM_SYMBOLS`.
         SessionNotFound, KeyReused, StoreUnavailable.
     """
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import shutil
 import sys
 import tempfile
 import tomllib
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ EXTRAS = ("service", "operator")
 KEPT = 4  # results of each image that stay in the cache
 # image -> its Dockerfile
 DOCKERFILES = {"kato-service": "service/Dockerfile", "kato-operator": "operator/Dockerfile"}
+WITH_CARGO = ROOT / "service" / "kato_matcher" / "with-cargo"
+MATCHER = re.compile(r"kato_service/engine/_matcher\.\S*so")
 LOG = CACHE / "logs" / "images.log"
 
 
@@ -113,10 +117,19 @@ def own_wheel() -> Path:
             for name in INPUTS:
                 copy(ROOT / name, source / name)
             pip_wheel(target, "--no-deps", str(source))
+        check_matcher(target)
 
     made = ensure(Part("own-wheel", digest(contents()), build, 10))
     keep_latest(made, KEPT)
     return made
+
+
+def check_matcher(target: Path) -> None:
+    """See that the wheel in a directory holds the fast matcher: without a compiler it is built without one."""
+    (wheel,) = target.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        if not any(MATCHER.fullmatch(name) for name in files.namelist()):
+            raise ClusterError(f"{wheel.name} was built without the fast matcher; {LOG} says why")
 
 
 def copy(path: Path, target: Path) -> None:
@@ -141,7 +154,9 @@ def contents() -> Iterable[str]:
 
 def pip_wheel(target: Path, *words: str) -> None:
     """Have pip make wheels in a directory."""
-    run_logged([sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", target, *words], LOG)
+    run_logged(
+        [WITH_CARGO, "--install", sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", target, *words], LOG
+    )
 
 
 def digest(words: Iterable[str]) -> str:

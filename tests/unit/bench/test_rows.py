@@ -27,7 +27,7 @@ def test_ratio_and_goal(row: Row, ratio: float | None, met: bool | None) -> None
 
 
 def test_lines_have_every_field(tmp_path: Path) -> None:
-    write_lines([Row("s", "r", 3.0, "ms", "floor", 2.0, goal=2.0)], tmp_path / "out.jsonl")
+    write_lines([Row("s", "r", 3.0, "ms", "floor", 2.0, goal=2.0, patterns=10, threshold=0.1)], tmp_path / "out.jsonl")
     assert json.loads((tmp_path / "out.jsonl").read_text()) == {
         "suite": "s",
         "row": "r",
@@ -38,4 +38,6 @@ def test_lines_have_every_field(tmp_path: Path) -> None:
         "ratio": 1.5,
         "goal": 2.0,
         "met": True,
+        "patterns": 10,
+        "threshold": 0.1,
     }

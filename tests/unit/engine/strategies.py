@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -57,3 +57,17 @@ def parameters(draw: st.DrawFn) -> Parameters:
         jaccard_threshold=draw(st.sampled_from((None, 0.25, 0.5))),
         jaccard_min_overlap=draw(st.sampled_from((None, 0, 2))),
     )
+
+
+# Whatever a caller may hand in by mistake: numbers that are none, lone surrogates, nested lists and objects.
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.text(st.characters(categories=("Cs",)), min_size=1, max_size=2)
+    | st.binary(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)

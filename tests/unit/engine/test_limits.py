@@ -7,9 +7,12 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kato_service.engine import limits
 from kato_spec.errors import Rejected
+from tests.unit.engine.strategies import anything
 
 LONGEST = "é" * (limits.MAX_SYMBOL_BYTES // 2)
 Check = Callable[[str, object], object]
@@ -27,6 +30,7 @@ REFUSED: list[tuple[Check, object, str]] = [
     (limits.strings, [["a"]], "x[0]"),
     (limits.events, [["a"], "b"], "x[1]"),
     (limits.events, [["a"], [True]], "x[1][0]"),
+    (limits.events, [["a"] * limits.MAX_STM_SYMBOLS, ["a"]], "x"),
     (limits.number, math.nan, "x"),
     (limits.number, math.inf, "x"),
     (limits.number, -math.inf, "x"),
@@ -90,3 +94,31 @@ def test_what_is_allowed_comes_back_in_the_engines_types() -> None:
     assert limits.vectors("x", [[1, 2.5], (0, -0.0)], 2) == ((1.0, 2.5), (0.0, 0.0))
     assert limits.vectors("x", [], 2) == ()
     assert all(type(number) is float for number in limits.emotives("x", {"joy": 1}).values())
+
+
+CHECKS: tuple[Check, ...] = (
+    limits.text,
+    limits.number,
+    limits.strings,
+    limits.events,
+    limits.emotives,
+    limits.metadata,
+    lambda field, value: limits.vectors(field, value, None),
+)
+
+
+@given(st.sampled_from(CHECKS), anything)
+def test_whatever_comes_is_taken_or_refused_by_its_field(check: Check, value: object) -> None:
+    refusal = refused(check, value)
+    if refusal is not None:
+        assert refusal.field.startswith("x")
+        assert refusal.allowed
+        assert len(str(refusal)) < 500
+
+
+def refused(check: Check, value: object) -> Rejected | None:
+    try:
+        check("x", value)
+    except Rejected as refusal:
+        return refusal
+    return None
