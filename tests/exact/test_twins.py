@@ -84,22 +84,28 @@ def clearing_agrees(log: list[Operation], stm: Events) -> None:
 
 operations = learnings() | st.just(Clearing("op"))
 
-Test = Callable[[], None]
+PART = 25_000  # cases of one test: Hypothesis remembers every case that it has drawn
+Test = Callable[..., None]
 Drawn = st.SearchStrategy[tuple[object, ...]]
 
 
 def cases(property_of: Callable[..., None], drawn: Drawn, *, short: int, long: int) -> tuple[Test, Test]:
-    """Make of a property a test of `short` cases, and one of `long` cases for the long run."""
+    """Make of a property a test of `short` cases, and one of `long` cases for the long run, in parts of `PART`."""
 
-    def test_of(examples: int) -> Test:
-        @settings(max_examples=examples)
-        @given(drawn)
-        def test(values: tuple[object, ...]) -> None:
-            property_of(*values)
+    @settings(max_examples=short)
+    @given(drawn)
+    def test(values: tuple[object, ...]) -> None:
+        property_of(*values)
 
-        return test
+    @pytest.mark.long
+    @pytest.mark.timeout(7200)
+    @pytest.mark.parametrize("part", range(1, math.ceil(long / PART) + 1))
+    @settings(max_examples=min(long, PART))
+    @given(values=drawn)
+    def long_test(part: int, values: tuple[object, ...]) -> None:
+        property_of(*values)
 
-    return test_of(short), pytest.mark.long(pytest.mark.timeout(7200)(test_of(long)))
+    return test, long_test
 
 
 test_small, test_small_long = cases(small_kbs_agree, st.tuples(logs, stms, parameters()), short=600, long=10_000)

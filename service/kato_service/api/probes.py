@@ -108,6 +108,7 @@ async def status(request: Request) -> Json:
         "patterns": processor.library.patterns(),
         "nodes": len(processor.library.bases()),
         "matcher": processor.matcher_kind,
+        "memory_bytes": await processor.library.memory(),
         "parameters_generation": record.generation if record else None,
     }
     sessions = processor.sessions

@@ -126,3 +126,6 @@ class Matcher(Protocol):
 
     def nearest(self, vector: tuple[float, ...], count: int) -> tuple[str, ...]:
         """Return the symbols of the `count` learned vectors nearest by cosine, nearest first, ties by name."""
+
+    def memory(self) -> Mapping[str, int]:
+        """Return the bytes that the index holds, by what for; nothing where they are not counted."""

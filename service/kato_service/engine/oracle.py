@@ -100,6 +100,10 @@ class OracleMatcher:
         """Return the symbols of the `count` learned vectors nearest by cosine, nearest first, ties by name."""
         return self._vectors.nearest(vector, count)
 
+    def memory(self) -> Mapping[str, int]:
+        """Return nothing: what Python's objects hold is not counted."""
+        return {}
+
     def _clear(self) -> None:
         self._records: dict[str, PatternRecord] = {}
         self._statistics = Statistics()

@@ -95,11 +95,13 @@ class Knowledge:
     async def predict(self, stm: Events, parameters: Parameters) -> tuple[int, bytes]:
         """Return the entry up to which the KB was asked, and the engine's JSON. Runs off the event loop."""
         await self._gate.enter()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self.matcher.predict, stm, parameters)
-        # The thread goes on when the caller is cancelled: the gate opens when the thread has done.
-        work.add_done_callback(lambda _: self._gate.leave())
         seq = self.seq
-        return seq, await asyncio.shield(work)
+        return seq, await self._reading(self.matcher.predict, stm, parameters)
+
+    async def memory(self) -> int:
+        """Return the bytes that the index holds. Runs off the event loop: counting takes as long as there are parts."""
+        await self._gate.enter()
+        return sum((await self._reading(self.matcher.memory)).values())
 
     async def fold(self) -> None:
         """Write what has changed into the store's patterns and let the log behind it go."""
@@ -194,6 +196,13 @@ class Knowledge:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _reading(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Read the matcher in a thread, behind the gate that the caller has entered."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        # The thread goes on when the caller is cancelled: the gate opens when the thread has done.
+        running.add_done_callback(lambda _: self._gate.leave())
+        return await asyncio.shield(running)
 
     async def _off_loop(self, work: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

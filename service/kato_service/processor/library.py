@@ -63,6 +63,10 @@ class Library:
         """Count the patterns of all KBs."""
         return sum(base.matcher.totals().total_unique_patterns for base in self._bases.values())
 
+    async def memory(self) -> int:
+        """Return the bytes that the indexes of all KBs hold; 0 where the matcher does not count them."""
+        return sum([await base.memory() for base in tuple(self._bases.values())])
+
     async def close(self) -> None:
         """Fold every KB and let the threads go."""
         for base in self._bases.values():
