@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from kato_service.processor.ports import MemoryStore, SessionStore
 from kato_service.stores.memory import VolatileMemory, VolatileSessions
+from kato_service.stores.redis_link import RedisLink
+from kato_service.stores.redis_sessions import RedisSessions
 from kato_service.stores.sqlite_memory import SqliteMemory
 from kato_service.stores.sqlite_sessions import SqliteSessions
+from kato_spec.keys import key_prefix
+from tests.support.stores.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RedisServer]]:
+    """Two Redis servers: a plain one, and one with cluster mode on and all slots."""
+    directory = tmp_path_factory.mktemp("redis")
+    servers = {
+        "redis": RedisServer(directory / "single"),
+        "redis-cluster": RedisServer(directory / "cluster", clustered=True),
+    }
+    try:
+        for server in servers.values():
+            server.start()
+        yield servers
+    finally:
+        for server in servers.values():
+            server.close()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -20,8 +42,13 @@ async def memory(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     await store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "redis-cluster"])
 async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionStore]:
-    store: SessionStore = VolatileSessions() if request.param == "memory" else SqliteSessions(tmp_path / "sessions.db")
+    store: SessionStore
+    if request.param.startswith("redis"):
+        servers: dict[str, RedisServer] = request.getfixturevalue("redis_servers")
+        store = RedisSessions(RedisLink(servers[request.param].url, key_prefix("test", os.urandom(8).hex())))
+    else:
+        store = VolatileSessions() if request.param == "memory" else SqliteSessions(tmp_path / "sessions.db")
     yield store
     await store.close()

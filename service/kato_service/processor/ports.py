@@ -151,14 +151,20 @@ class SessionStore(Protocol):
     async def answer(self, session_id: str, key: str) -> Answer | None:
         """Return the first answer to a request with this idempotency key, or None."""
 
-    async def declare(self, declaration: Declaration, session: Session | None) -> None:
-        """Keep a declaration (in the place of an older one of its uid) and, with it, its new session."""
+    async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
+        """Keep a declaration in the place of `known`, None for none, and with it its new session, in one write.
+
+        False, and nothing is kept, when it is no longer `known` that is here.
+        """
 
     async def declarations(self) -> Sequence[Declaration]:
         """Return every declaration, by uid."""
 
     async def declaration(self, uid: str) -> Declaration | None:
         """Return the declaration of `uid`, or None."""
+
+    async def unbound(self, now: float) -> Sequence[Declaration]:
+        """Return the declarations, by uid, whose session is gone or expires at `now` or before."""
 
     async def withdraw(self, uid: str) -> bool:
         """Remove a declaration and its session; False when there was none."""
