@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from pymongo import AsyncMongoClient
 
 from kato_service.processor.ports import MemoryStore, SessionStore
 from kato_service.stores.memory import VolatileMemory, VolatileSessions
+from kato_service.stores.mongo_link import MongoLink
+from kato_service.stores.mongo_memory import MongoMemory
 from kato_service.stores.redis_link import RedisLink
 from kato_service.stores.redis_sessions import RedisSessions
 from kato_service.stores.sqlite_memory import SqliteMemory
 from kato_service.stores.sqlite_sessions import SqliteSessions
-from kato_spec.keys import key_prefix
+from kato_spec.keys import database_name, key_prefix
+from tests.support.stores.mongo_server import MongoServer
 from tests.support.stores.redis_server import RedisServer
 
 
@@ -35,11 +39,33 @@ def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
             server.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB, or what speaks its protocol."""
+    if named := os.environ.get("KATO_TEST_MONGODB_URI"):
+        yield named
+        return
+    server = MongoServer(tmp_path_factory.mktemp("mongo"))
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "mongo"])
 async def memory(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MemoryStore]:
-    store: MemoryStore = VolatileMemory() if request.param == "memory" else SqliteMemory(tmp_path / "memory.db")
+    store: MemoryStore
+    if request.param == "mongo":
+        uri, name = request.getfixturevalue("mongo_uri"), database_name("test", os.urandom(8).hex())
+        store = MongoMemory(MongoLink(uri, name))
+    else:
+        store = VolatileMemory() if request.param == "memory" else SqliteMemory(tmp_path / "memory.db")
     yield store
     await store.close()
+    if request.param == "mongo":
+        async with AsyncMongoClient(uri) as client:
+            await client.drop_database(name)
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "redis-cluster"])
