@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -26,17 +28,26 @@ from tests.support.stores.redis_server import RedisServer
 def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RedisServer]]:
     """Two Redis servers: a plain one, and one with cluster mode on and all slots."""
     directory = tmp_path_factory.mktemp("redis")
-    servers = {
-        "redis": RedisServer(directory / "single"),
-        "redis-cluster": RedisServer(directory / "cluster", clustered=True),
-    }
-    try:
-        for server in servers.values():
-            server.start()
-        yield servers
-    finally:
-        for server in servers.values():
-            server.close()
+    with in_memory() as cluster_directory:
+        servers = {
+            "redis": RedisServer(directory),
+            "redis-cluster": RedisServer(cluster_directory, clustered=True),
+        }
+        try:
+            for server in servers.values():
+                server.start()
+            yield servers
+        finally:
+            for server in servers.values():
+                server.close()
+
+
+@contextmanager
+def in_memory() -> Iterator[Path]:
+    """A directory that no busy disk slows down: a Redis of a cluster syncs its view of the cluster now and then."""
+    memory = Path("/dev/shm")  # noqa: S108 - a directory of our own in it
+    with TemporaryDirectory(prefix="kato-redis-", dir=memory if memory.is_dir() else None) as directory:
+        yield Path(directory)
 
 
 @pytest.fixture(scope="session")

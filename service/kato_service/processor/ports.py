@@ -12,7 +12,7 @@ from typing import Protocol
 
 from kato_service.engine.model import Operation, PatternRecord
 from kato_service.processor.model import Answer, Declaration, Session
-from kato_spec.records import ParametersRecord
+from kato_spec.records import ParametersRecord, StateRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +180,42 @@ class SessionStore(Protocol):
 
     async def close(self) -> None:
         """Finish what is under way and let the files or connections go."""
+
+
+class Wakeups(Protocol):
+    """How the replicas of one processor, and the operator, wake each other. A message may be lost, never the state."""
+
+    async def publish(self, message: bytes) -> None:
+        """Send a message to every replica, this one too."""
+
+    def messages(self) -> AsyncIterator[bytes | None]:
+        """Yield what is published from now on; None first: what was published before has not been heard.
+
+        Raises:
+            StoreUnavailable: the connection broke; listen anew.
+        """
+
+
+class Directives(Protocol):
+    """What the operator writes into the store for the replicas to take up, and what they write back."""
+
+    async def changes(self) -> Sequence[tuple[str, bytes]]:
+        """Return uid and record of each declaration that was written and not taken up; no record: it was removed."""
+
+    async def taken(self, uid: str, record: bytes) -> None:
+        """Say that a record, or with none its removal, has been taken up, whatever came of it."""
+
+    async def report(self, replica: str, state: StateRecord) -> None:
+        """Write this replica's observed state, which is forgotten when it is not written again in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a processor needs where several replicas share its stores. `replica` is this one's name."""
+
+    replica: str
+    wakeups: Wakeups
+    directives: Directives
 
 
 class Clock(Protocol):

@@ -15,7 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from kato_service.processor.errors import UnsupportedSchema
+from kato_service.processor.errors import InvalidRecord, UnsupportedSchema
 from kato_service.stores.remote import ANSWER_SECONDS, CALL_SECONDS, Remote
 
 VERSION = 1
@@ -31,10 +31,13 @@ class MongoLink:
         """Take the connection string; nothing is asked of the server yet.
 
         Raises:
-            PyMongoError: it is no connection string of MongoDB.
+            InvalidRecord: it is no connection string of MongoDB.
         """
         self._uri, self._name = uri, database
-        self._client = self._new_client()
+        try:
+            self._client = self._new_client()
+        except (PyMongoError, ValueError) as error:  # which may quote a part of the string, a password in it
+            raise InvalidRecord("mongodb_uri", "what is set", "a connection string of MongoDB") from error
         self._database: AsyncDatabase[Document] | None = None
         self._connecting = asyncio.Lock()
         self._remote = Remote("MongoDB", ping=self._ping, reset=self._drop, errors=(PyMongoError,))

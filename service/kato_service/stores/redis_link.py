@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError, RedisError
 
-from kato_service.processor.errors import StoreUnavailable
+from kato_service.processor.errors import InvalidRecord, StoreUnavailable
 from kato_service.stores.remote import ANSWER_SECONDS, Remote
 
 CONNECTIONS = 64
@@ -30,11 +30,14 @@ class RedisLink:
         """Take the URL (`redis://`, `rediss://` or `unix://`); nothing is asked of the server yet.
 
         Raises:
-            ValueError: it is no URL of a Redis.
+            InvalidRecord: it is no URL of a Redis.
         """
         self.prefix = prefix
         self._url = url
-        self._pool = self._new_pool()
+        try:
+            self._pool = self._new_pool()
+        except ValueError as error:  # which may quote a part of the URL, a password in it
+            raise InvalidRecord("redis_url", "what is set", "a URL of Redis") from error
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._free = asyncio.Semaphore(CONNECTIONS)

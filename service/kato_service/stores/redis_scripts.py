@@ -227,8 +227,8 @@ return 1
 """
 )
 
-# ARGV: prefix -> uid, record or '' when it is wanted no more, uid...
-DIFFERENCES = """
+# ARGV: prefix -> uid, record or '' when it was removed, uid...
+CHANGES = """
 local P = ARGV[1]
 local wanted, found = {}, {}
 for _, uid in ipairs(redis.call('SMEMBERS', P .. 'declarations')) do

@@ -11,8 +11,9 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import orjson
+from pydantic import ValidationError
 
-from kato_service.processor.errors import TooManySessions
+from kato_service.processor.errors import InvalidRecord, TooManySessions
 from kato_service.processor.model import Answer, Declaration, Session
 from kato_service.processor.ports import Page, Position
 from kato_service.stores import codec, redis_scripts
@@ -128,7 +129,10 @@ class RedisSessions:
         """See `SessionStore.parameters`."""
         key = f"{self._link.prefix}parameters"
         value = await self._link.run(lambda client: client.get(key))
-        return None if value is None else ParametersRecord.model_validate_json(value)
+        try:
+            return None if value is None else ParametersRecord.model_validate_json(value)
+        except ValidationError as error:  # the operator writes it too
+            raise InvalidRecord(key, value.decode(errors="replace"), error.errors()[0]["msg"]) from error
 
     async def save_parameters(self, record: ParametersRecord) -> None:
         """See `SessionStore.save_parameters`."""

@@ -43,6 +43,7 @@ class Remote:
         self._name, self._ping, self._reset = name, ping, reset
         self._errors: tuple[type[Exception], ...] = (*errors, OSError)
         self._away: str | None = None
+        self._heard = 0.0
         self._under_way: set[asyncio.Timeout] = set()
         self._doubt = asyncio.Event()
         self._heart: asyncio.Task[None] | None = None
@@ -61,12 +62,14 @@ class Remote:
             async with asyncio.timeout(seconds) as limit:
                 self._under_way.add(limit)
                 try:
-                    return await work()
+                    result = await work()
                 finally:
                     self._under_way.discard(limit)
         except self._errors as error:  # asyncio's TimeoutError is an OSError
             self._doubt.set()
             raise StoreUnavailable(self._away or self._said(error)) from error
+        self._heard = asyncio.get_running_loop().time()
+        return result
 
     async def close(self) -> None:
         """Stop the heartbeat."""
@@ -99,8 +102,8 @@ class Remote:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._ping()
             except self._errors as error:
-                late = loop.time() - started - ANSWER_SECONDS
-                if isinstance(error, TimeoutError) and late > LATE_SECONDS:
+                late = loop.time() - started - ANSWER_SECONDS > LATE_SECONDS
+                if isinstance(error, TimeoutError) and (late or self._heard > started):
                     continue
                 return self._said(error)
             return None
