@@ -75,14 +75,34 @@ def hash_tag(namespace: str, processor: str) -> str:
     return f"{{{namespace}/{processor}}}"
 
 
+def key_prefix(namespace: str, processor: str) -> str:
+    """Return what every Redis key of a processor begins with."""
+    return f"kato:{hash_tag(namespace, processor)}:"
+
+
 def parameters_key(namespace: str, processor: str) -> str:
     """Return the Redis key of a processor's live parameters (a `ParametersRecord` as JSON)."""
-    return f"kato:{hash_tag(namespace, processor)}:parameters"
+    return f"{key_prefix(namespace, processor)}parameters"
 
 
 def declaration_key(namespace: str, processor: str, uid: str) -> str:
     """Return the Redis key of one declared session (a `DeclarationRecord` as JSON)."""
-    return f"kato:{hash_tag(namespace, processor)}:declaration:{uid}"
+    return f"{key_prefix(namespace, processor)}declaration:{uid}"
+
+
+def declarations_key(namespace: str, processor: str) -> str:
+    """Return the Redis set of the uids that have a declaration key; both change in one transaction."""
+    return f"{key_prefix(namespace, processor)}declarations"
+
+
+def state_key(namespace: str, processor: str, replica: str) -> str:
+    """Return the Redis key of one replica's observed state (a `StateRecord` as JSON), which expires without it."""
+    return f"{key_prefix(namespace, processor)}state:{replica}"
+
+
+def wakeup_channel(namespace: str, processor: str) -> str:
+    """Return the Redis channel that wakes a processor's replicas; a message of `{}` has them look at everything."""
+    return f"{key_prefix(namespace, processor)}wakeup"
 
 
 def database_name(namespace: str, processor: str) -> str:

@@ -15,7 +15,19 @@ from kato_cli.terminal import notice
 from kato_spec.errors import shown
 
 Level = Literal["debug", "info", "warning", "error"]
+SECRETS = {"tokens", "internal_token", "mongodb_uri", "redis_url"}
 LogForm = Literal["json", "console"]
+
+MongodbUri = Annotated[
+    str | None, typer.Option(help="Connection string of the MongoDB of the memory; better by the environment.")
+]
+MongodbDatabase = Annotated[
+    str | None, typer.Option(help="Its database. Default: kato_ and a hash of namespace and ID.")
+]
+RedisUrl = Annotated[str | None, typer.Option(help="URL of the Redis of the sessions; better by the environment.")]
+ReplicaName = Annotated[
+    str | None, typer.Option(help="Name among the replicas that share the stores. Default: the host's name.")
+]
 
 
 def serve(
@@ -36,6 +48,10 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="Directory of the databases; left out: nothing is kept.")
     ] = None,
+    mongodb_uri: MongodbUri = None,
+    mongodb_database: MongodbDatabase = None,
+    redis_url: RedisUrl = None,
+    replica_name: ReplicaName = None,
     parameters_file: Annotated[
         Path | None, typer.Option(help="A parameters record as JSON, taken up at the start.")
     ] = None,
@@ -74,7 +90,7 @@ def _problems(error: ValidationError) -> list[str]:
     found = []
     for detail in error.errors(include_url=False):
         name = str(detail["loc"][0]) if detail["loc"] else ""
-        value = "" if "token" in name or not name else f"{shown(detail['input'])} is not allowed: "
+        value = "" if name in SECRETS or not name else f"{shown(detail['input'])} is not allowed: "
         found.append(
             f"--{name.replace('_', '-')} (KATO_{name.upper()}): {value}{detail['msg']}" if name else detail["msg"]
         )

@@ -26,16 +26,21 @@ from kato_service import logs
 from kato_service.api import applications
 from kato_service.engine.matcher import new_matcher
 from kato_service.processor.errors import InvalidRecord
-from kato_service.processor.ports import MemoryStore, SessionStore
+from kato_service.processor.ports import MemoryStore, SessionStore, Sharing
 from kato_service.processor.processor import Processor
 from kato_service.processor.world import RandomIds, SystemClock
 from kato_service.settings import Settings
 from kato_service.stores.directory import DataDirectory
 from kato_service.stores.memory import VolatileMemory, VolatileSessions
+from kato_service.stores.mongo_link import MongoLink
+from kato_service.stores.mongo_memory import MongoMemory
+from kato_service.stores.redis_link import RedisLink
+from kato_service.stores.redis_sessions import RedisSessions
+from kato_service.stores.redis_wakeups import RedisDirectives, RedisWakeups
 from kato_service.stores.sqlite_memory import SqliteMemory
 from kato_service.stores.sqlite_sessions import SqliteSessions
 from kato_spec.errors import EXIT_PORT_TAKEN, KatoError, Rejected
-from kato_spec.keys import child_name
+from kato_spec.keys import child_name, key_prefix
 from kato_spec.records import ParametersRecord
 
 BACKLOG = 2048
@@ -55,6 +60,15 @@ class Listener:
         """The port that was bound."""
         port: int = self.socket.getsockname()[1]
         return port
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where a processor keeps what it knows, and what it shares with others on the same stores."""
+
+    memory: MemoryStore
+    sessions: SessionStore
+    sharing: Sharing | None = None
 
 
 class PortTaken(Rejected):
@@ -96,13 +110,15 @@ def create_processor(settings: Settings, held: ExitStack) -> Processor:
 
     Raises:
         DataDirectoryInUse, UnsupportedSchema, StoreDamaged.
+        InvalidRecord: a connection string is none.
     """
-    memory, sessions = _open_stores(settings.data_dir, held)
+    stores = _open_stores(settings, held)
     return Processor(
         settings.processor_id,
         settings.processor_name,
-        memory=memory,
-        sessions=sessions,
+        memory=stores.memory,
+        sessions=stores.sessions,
+        sharing=stores.sharing,
         clock=SystemClock(),
         ids=RandomIds(settings.processor_id),
         make_matcher=new_matcher,
@@ -193,12 +209,24 @@ def _server_config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def _open_stores(data_dir: Path | None, held: ExitStack) -> tuple[MemoryStore, SessionStore]:
-    if data_dir is None:
-        return VolatileMemory(), VolatileSessions()
-    directory = DataDirectory(data_dir)
+def _open_stores(settings: Settings, held: ExitStack) -> Stores:
+    """Return the stores that the settings name; the external ones are connected to when they are first asked."""
+    if settings.mongodb_uri is not None and settings.redis_url is not None:
+        return _external_stores(
+            settings, settings.mongodb_uri.get_secret_value(), settings.redis_url.get_secret_value()
+        )
+    if settings.data_dir is None:
+        return Stores(VolatileMemory(), VolatileSessions())
+    directory = DataDirectory(settings.data_dir)
     held.callback(directory.release)
-    return SqliteMemory(directory.memory), SqliteSessions(directory.sessions)
+    return Stores(SqliteMemory(directory.memory), SqliteSessions(directory.sessions))
+
+
+def _external_stores(settings: Settings, mongodb_uri: str, redis_url: str) -> Stores:
+    place = (settings.namespace, settings.processor_id)
+    memory, link = MongoMemory(MongoLink(mongodb_uri, settings.database)), RedisLink(redis_url, key_prefix(*place))
+    sharing = Sharing(settings.replica, RedisWakeups(link, *place), RedisDirectives(link, *place))
+    return Stores(memory, RedisSessions(link), sharing)
 
 
 def _bind(setting: str, host: str, port: int, held: ExitStack) -> socket.socket:

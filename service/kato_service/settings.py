@@ -5,14 +5,17 @@ Read by the wiring rooms alone: `app` and the command line's `kato serve`.
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from kato_spec.keys import RESERVED_IDS
+from kato_spec.keys import RESERVED_IDS, database_name
+from kato_spec.names import DatabaseName
 
+SCHEMES = {"mongodb_uri": ("mongodb://", "mongodb+srv://"), "redis_url": ("redis://", "rediss://", "unix://")}
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -33,7 +36,21 @@ class Settings(BaseSettings):
     internal_host: str = Field("127.0.0.1", description="The address that the operator's side door listens on.")
     internal_port: Port | None = Field(None, description="The port of the side door; unset closes it, 0 takes any.")
     internal_token: SecretStr | None = Field(None, description="The bearer token of the side door.")
-    data_dir: Path | None = Field(None, description="The directory of the databases; unset keeps nothing.")
+    data_dir: Path | None = Field(
+        None, description="The directory of the databases; unset, and no external stores either, keeps nothing."
+    )
+    mongodb_uri: SecretStr | None = Field(
+        None, description="Connection string of the MongoDB that holds the memory; needs redis_url too."
+    )
+    mongodb_database: DatabaseName | None = Field(
+        None, description="Database of the memory; unset: kato_ and a hash of namespace and processor_id."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="URL of the Redis that holds the sessions; needs mongodb_uri too."
+    )
+    replica_name: Annotated[str, Field(pattern=r"^[-.\w]+$", max_length=253)] | None = Field(
+        None, description="This replica's name among those that share the stores; unset: the host's name."
+    )
     parameters_file: Path | None = Field(None, description="A parameters record as JSON, taken up at the start.")
     tokens: SecretStr | None = Field(
         None, description="Bearer tokens of the API, comma-separated; unset asks for none."
@@ -54,11 +71,39 @@ class Settings(BaseSettings):
             raise ValueError("is a path of the API itself; reserved are " + ", ".join(sorted(RESERVED_IDS)))
         return value
 
+    @field_validator("mongodb_uri", "redis_url")
+    @classmethod
+    def _of_a_known_scheme(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = SCHEMES[info.field_name or ""]
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("does not begin with " + " or ".join(schemes))
+        return value
+
+    @model_validator(mode="after")
+    def _stores_are_whole(self) -> Self:
+        if (self.mongodb_uri is None) != (self.redis_url is None):
+            raise ValueError("mongodb_uri and redis_url are needed together")
+        if self.mongodb_uri is not None and self.data_dir is not None:
+            raise ValueError(
+                "data_dir holds an embedded memory, and mongodb_uri names an external one; set one of them"
+            )
+        return self
+
     @model_validator(mode="after")
     def _side_door_is_guarded(self) -> Self:
         if self.internal_port is not None and not (self.internal_token and self.internal_token.get_secret_value()):
             raise ValueError("internal_token is needed where internal_port is set")
         return self
+
+    @property
+    def database(self) -> str:
+        """The MongoDB database of the memory."""
+        return self.mongodb_database or database_name(self.namespace, self.processor_id)
+
+    @property
+    def replica(self) -> str:
+        """The name of this replica."""
+        return self.replica_name or socket.gethostname()
 
     @property
     def api_tokens(self) -> tuple[str, ...]:

@@ -154,8 +154,26 @@ async def test_loading_notices_a_fold_in_the_meantime(memory: MemoryStore) -> No
     assert found == [RECORD]
 
 
+async def test_a_pattern_that_was_deleted_and_learned_again_stays(memory: MemoryStore) -> None:
+    again = PatternRecord("n1", RECORD.events, 1)
+    steps = [
+        (learning("o1"), (RECORD,), frozenset[str]()),
+        (Deletion("o2", "n1"), (), frozenset({"n1"})),
+        (learning("o3"), (again,), frozenset[str]()),
+    ]
+    for end, (operation, records, deleted) in enumerate(steps, 1):
+        await memory.append("alice", Entry(end, 1000.0, (operation,)))
+        await memory.fold("alice", Fold(end - 1, end, records, deleted, {}, False, 1000.0 * end, 0.0))
+        assert await patterns(memory, "alice") == list(records)
+    other = PatternRecord("n2", (("x", "y"),), 1)
+    for end in (4, 5):
+        await memory.append("alice", entry(end, f"later-{end}"))
+        await memory.fold("alice", fold(end - 1, end, other, at=9000.0, forget_before=8000.0))
+        assert await patterns(memory, "alice") == [again, other]
+
+
 async def test_many_patterns_load_once_each(memory: MemoryStore) -> None:
-    records = [PatternRecord(f"n{index:05}", (("a", "b"),), 1) for index in range(4500)]
+    records = [PatternRecord(f"n{index:05}", (("a", "b"),), 1) for index in range(2500)]
     await memory.append("alice", entry(1, "o1"))
     await memory.fold("alice", fold(0, 1, *records))
     assert sorted(record.name for record in await patterns(memory, "alice")) == [record.name for record in records]

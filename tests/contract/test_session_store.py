@@ -211,12 +211,12 @@ async def test_the_unsettled_are_those_the_log_may_lack(sessions: SessionStore) 
 
 async def test_a_declaration_comes_and_goes_with_its_session(sessions: SessionStore) -> None:
     record = DeclarationRecord(uid="u1", generation=1, name="main", user_id="alice", config={"recall_threshold": 0.2})
-    await sessions.declare(Declaration(record, "p.one"), session("one"))
+    assert await sessions.declare(Declaration(record, "p.one"), session("one"), None)
     assert await sessions.get("p.one") == session("one")
     newer = Declaration(record.model_copy(update={"generation": 2}), "p.one")
-    await sessions.declare(newer, None)
+    assert await sessions.declare(newer, None, Declaration(record, "p.one"))
     other = Declaration(record.model_copy(update={"uid": "u0"}), "p.two")
-    await sessions.declare(other, session("two"))
+    assert await sessions.declare(other, session("two"), None)
     assert list(await sessions.declarations()) == [other, newer]
     assert await sessions.declaration("u1") == newer
     assert await sessions.declaration("none") is None
@@ -224,6 +224,41 @@ async def test_a_declaration_comes_and_goes_with_its_session(sessions: SessionSt
     assert not await sessions.withdraw("u1")
     assert await sessions.get("p.one") is None
     assert list(await sessions.declarations()) == [other]
+
+
+async def test_of_many_bindings_of_one_declaration_one_wins(sessions: SessionStore) -> None:
+    record = DeclarationRecord(uid="u1", generation=1, name="main", user_id="alice")
+    bindings = [Declaration(record, f"p.s{i}") for i in range(20)]
+    won = await asyncio.gather(*(sessions.declare(each, session(each.session_id[2:]), None) for each in bindings))
+    assert won.count(True) == 1
+    winner = bindings[won.index(True)]
+    assert await sessions.declaration("u1") == winner
+    assert [found.id for found in (await sessions.page(node=None, after=None, limit=9, now=NOW)).sessions] == [
+        winner.session_id
+    ]
+    assert not await sessions.declare(Declaration(record, "p.new"), session("new"), bindings[won.index(False)])
+
+
+async def test_declarations_whose_session_has_gone_are_found(sessions: SessionStore) -> None:
+    for uid, ttl in (("u2", 10), ("u1", 10), ("u3", 100)):
+        record = DeclarationRecord(uid=uid, generation=1, name="main", user_id="alice")
+        await sessions.declare(Declaration(record, f"p.{uid}"), session(uid, ttl=ttl), None)
+    assert list(await sessions.unbound(NOW)) == []
+    await sessions.expire(NOW + 9)
+    assert [found.record.uid for found in await sessions.unbound(NOW + 10)] == ["u1", "u2"]
+    await sessions.delete("p.u3")
+    assert [found.record.uid for found in await sessions.unbound(NOW)] == ["u3"]
+
+
+async def test_nodes_of_any_text_are_told_apart(sessions: SessionStore) -> None:
+    nodes = ["a", "a\nb", "a b", "", "\u2603", "a%0Ab", "'a"]
+    for index, node in enumerate(nodes):
+        await sessions.create(session(f"s{index}", node=node, ttl=10 + index), limit=0, now=NOW)
+    for index, node in enumerate(nodes):
+        page = await sessions.page(node=node, after=None, limit=9, now=NOW)
+        assert ([found.id for found in page.sessions], page.total) == ([f"p.s{index}"], 1)
+    assert [found.node for found in await sessions.expire(NOW + 12)] == nodes[:3]
+    assert (await sessions.page(node="a\nb", after=None, limit=9, now=NOW)).total == 0
 
 
 async def test_the_live_parameters_are_the_last_ones_put(sessions: SessionStore) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.service_process import ServiceProcess
+from tests.support.stores.replicas import Replicas, Stores, running_stores
 
 Sessions = Callable[..., str]
 
@@ -47,6 +48,23 @@ def session(api: httpx.Client, user: str) -> Sessions:
         return session_id
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """A Redis and a MongoDB that no test stops."""
+    with running_stores(tmp_path_factory.mktemp("stores")) as running:
+        yield running
+
+
+@pytest.fixture
+def replicas(stores: Stores, tmp_path: Path) -> Iterator[Replicas]:
+    """A maker of replicas of one processor, which end with the test."""
+    made = Replicas(tmp_path, stores)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

@@ -66,7 +66,10 @@ class ServiceProcess:
 
     def start(self) -> Self:
         """Start the process and return when it serves."""
-        self.spawn()
+        return self.spawn().wait_until_serving()
+
+    def wait_until_serving(self) -> Self:
+        """Return when the process that was started serves."""
         line = eventually(self._serving, timeout=60) or {}
         self.port, self.internal_port = line["port"], line["internal_port"]
         return self
@@ -84,6 +87,14 @@ class ServiceProcess:
     def stop(self) -> int:
         """Ask the process to end, wait for it and return its exit code."""
         return self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Let the process stand still."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the process go on."""
+        self._signal(signal.SIGCONT)
 
     def wait(self) -> int:
         """Wait for the process to end by itself and return its exit code."""
@@ -112,7 +123,10 @@ class ServiceProcess:
         found = [json.loads(line) for line in whole if '"event":"serving"' in line]
         return found[0] if found else None
 
-    def _end(self, number: signal.Signals) -> int:
+    def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(60)
+
+    def _end(self, number: signal.Signals) -> int:
+        self._signal(number)
+        return self.wait()

@@ -36,18 +36,9 @@ class Declarations:
         """
         parse_overrides(record.config)
         async with self._turn:
-            known = await self._store.declaration(record.uid)
-            if known is None:
-                return await self._bind(record)
-            _check_change(known.record, record)
-            session = await self._sessions.find(known.session_id)
-            if session is None and record.expiry_policy == "Renew":
-                return await self._bind(record)
-            if known.record != record:
-                await self._store.declare(Declaration(record, known.session_id), None)
-            if session is not None and self._declared(session, record) != session:
-                session = await self._bring(session.id, record)
-            return _state(record, known.session_id, session)
+            while (declared := await self._put(record)) is None:
+                continue  # another replica was faster; look again
+            return declared
 
     async def withdraw(self, uid: str) -> None:
         """Remove a declaration and its session.
@@ -64,12 +55,12 @@ class Declarations:
         async with self._turn:
             known = await self._store.declaration(uid)
             if known and known.record.expiry_policy == "Renew" and not await self._sessions.find(known.session_id):
-                await self._bind(known.record)
+                await self._bind(known.record, known)
 
     async def renew_all(self) -> None:
         """Do that for every declaration without a live session, however it came to have none."""
-        for known in await self._store.declarations():
-            if known.record.expiry_policy == "Renew" and not await self._sessions.find(known.session_id):
+        for known in await self._sessions.unbound():
+            if known.record.expiry_policy == "Renew":
                 await self.renew(known.record.uid)
 
     async def state(self) -> list[DeclaredSession]:
@@ -79,9 +70,26 @@ class Declarations:
             for known in await self._store.declarations()
         ]
 
-    async def _bind(self, record: DeclarationRecord) -> DeclaredSession:
+    async def _put(self, record: DeclarationRecord) -> DeclaredSession | None:
+        """Do what `put` says; None when the declaration has changed in the meantime."""
+        known = await self._store.declaration(record.uid)
+        if known is None:
+            return await self._bind(record, None)
+        _check_change(known.record, record)
+        session = await self._sessions.find(known.session_id)
+        if session is None and record.expiry_policy == "Renew":
+            return await self._bind(record, known)
+        declaration = Declaration(record, known.session_id)
+        if known != declaration and not await self._store.declare(declaration, None, known):
+            return None
+        if session is not None and self._declared(session, record) != session:
+            session = await self._bring(session.id, record)
+        return _state(record, known.session_id, session)
+
+    async def _bind(self, record: DeclarationRecord, known: Declaration | None) -> DeclaredSession | None:
         session = self._declared(self._sessions.new(record.user_id), record)
-        await self._store.declare(Declaration(record, session.id), session)
+        if not await self._store.declare(Declaration(record, session.id), session, known):
+            return None
         return _state(record, session.id, session)
 
     async def _bring(self, session_id: str, record: DeclarationRecord) -> Session:

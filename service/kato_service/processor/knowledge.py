@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
+from itertools import islice
 from typing import TypeVar
 
 import structlog
@@ -23,8 +24,12 @@ from kato_spec.parameters import Parameters
 
 FOLD_AFTER = 1000  # operations since the last fold
 ENTRY_UNITS = 256  # commits that share one entry
+ENTRY_OPERATIONS = 1000  # of one entry
+UNSEEN = 20  # times that an entry may be taken without being there to read
+UNSEEN_SECONDS = 0.005  # more between two looks for it, each time
 KEEP_OP_IDS = 24 * 3600.0  # seconds beyond compaction
 Result = TypeVar("Result")
+Tell = Callable[[str, int], None]
 Waiting = tuple[Sequence[Operation], "asyncio.Future[int]"]
 log = structlog.get_logger()
 
@@ -32,18 +37,25 @@ log = structlog.get_logger()
 class Knowledge:
     """The KB of one node. Used on the event loop; only matching leaves it, for `threads`.
 
-    `matcher` may be read between two awaits. `seq` is the last entry it holds.
+    `matcher` may be read between two awaits. `seq` is the last entry it holds. `tell` hears of each entry appended.
     """
 
     def __init__(
-        self, node: str, *, store: MemoryStore, clock: Clock, make: Callable[[], Matcher], threads: Executor
+        self,
+        node: str,
+        *,
+        store: MemoryStore,
+        clock: Clock,
+        make: Callable[[], Matcher],
+        threads: Executor,
+        tell: Tell = lambda _node, _seq: None,
     ) -> None:
         self.node = node
         self.matcher = make()
         self.seq = 0
         self._folded = 0
         self._changes = Changes()
-        self._store, self._clock, self._make, self._threads = store, clock, make, threads
+        self._store, self._clock, self._make, self._threads, self._tell = store, clock, make, threads, tell
         self._gate = Gate()
         self._advancing = asyncio.Lock()
         self._folding = asyncio.Lock()
@@ -90,7 +102,15 @@ class Knowledge:
         """Return when the matcher holds entry `seq`, which some replica has appended."""
         if self.seq < seq:
             async with self._advancing:
-                await self._catch_up()
+                if self.seq < seq:
+                    await self._catch_up()
+                if self.seq < seq:
+                    raise StoreUnavailable(f"entry {seq} of node {self.node!r} is not to be seen yet")
+
+    async def catch_up(self) -> None:
+        """Take in whatever other replicas have appended."""
+        async with self._advancing:
+            await self._catch_up()
 
     async def predict(self, stm: Events, parameters: Parameters) -> tuple[int, bytes]:
         """Return the entry up to which the KB was asked, and the engine's JSON. Runs off the event loop."""
@@ -141,9 +161,12 @@ class Knowledge:
                     async with self._advancing:
                         await self._append([operation for operations, _ in batch for operation in operations])
                 except KatoError as error:
-                    _fail(batch, error)
+                    # Whoever came in the meantime would wait as long again for the same answer.
+                    _fail([*batch, *self._queue], error)
+                    self._queue = []
                 else:
                     _answer(batch, self.seq)
+                    self._tell(self.node, self.seq)
                 self._fold_when_due()
         finally:
             self._writing = False
@@ -152,19 +175,27 @@ class Knowledge:
 
     async def _append(self, operations: Iterable[Operation]) -> None:
         remaining = {operation.op_id: operation for operation in operations}
+        lost = 0
         while remaining:
-            entry = Entry(self.seq + 1, self._clock.now(), tuple(remaining.values()))
+            some = tuple(islice(remaining.values(), ENTRY_OPERATIONS))
+            entry = Entry(self.seq + 1, self._clock.now(), some)
             try:
                 await self._store.append(self.node, entry)
-            except SequenceTaken:
+            except SequenceTaken as taken:
+                before = self.seq
                 await self._catch_up()
+                lost = lost + 1 if self.seq == before else 0
+                if lost == UNSEEN:
+                    raise StoreUnavailable(f"{taken}, and not to be seen") from taken
+                await asyncio.sleep(lost * UNSEEN_SECONDS)
             except RepeatedOperation as repeated:
                 await self._catch_up()
                 remaining = {op_id: found for op_id, found in remaining.items() if op_id not in repeated.op_ids}
             else:
                 async with self._gate.writing():
                     self._take([entry])
-                return
+                for operation in some:
+                    del remaining[operation.op_id]
 
     async def _catch_up(self) -> None:
         try:

@@ -56,7 +56,7 @@ async def learn(processor: Processor, session_id: str, retry: Retry | None = Non
 
     async def step(session: Session) -> tuple[Session, Learned]:
         cut_off = session.pending
-        if cut_off and cut_off.learned and cut_off.owner == processor.sessions.owner:
+        if cut_off and cut_off.learned:
             return session, Learned("learned", cut_off.learned)
         if not session.stm:
             raise EmptyMemory

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from kato_service.engine.model import Matcher
-from kato_service.processor.knowledge import Knowledge
+from kato_service.processor.knowledge import Knowledge, Tell
 from kato_service.processor.ports import Clock, MemoryStore
 
 KEPT_EMPTY = 1024
@@ -21,9 +21,11 @@ KEPT_EMPTY = 1024
 class Library:
     """The processor's KBs. `loaded_patterns` counts up while they are read."""
 
-    def __init__(self, store: MemoryStore, clock: Clock, make: Callable[[], Matcher]) -> None:
+    def __init__(
+        self, store: MemoryStore, clock: Clock, make: Callable[[], Matcher], tell: Tell = lambda _node, _seq: None
+    ) -> None:
         self.loaded_patterns = 0
-        self._store, self._clock, self._make = store, clock, make
+        self._store, self._clock, self._make, self._tell = store, clock, make, tell
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="matching")
         self._bases: dict[str, Knowledge] = {}
         self._empty: OrderedDict[str, Knowledge] = OrderedDict()
@@ -55,6 +57,15 @@ class Library:
             self._empty.popitem(last=False)
         return found
 
+    async def follow(self, node: str, seq: int) -> None:
+        """Take in what another replica has appended to the KB of `node`, up to entry `seq`."""
+        await (await self.open(node)).reach(seq)
+
+    async def catch_up(self) -> None:
+        """Take in whatever other replicas have appended to any KB."""
+        for node in await self._store.nodes():
+            await (await self.open(node)).catch_up()
+
     def bases(self) -> Mapping[str, Knowledge]:
         """Return the KBs in memory, by node."""
         return self._bases
@@ -83,7 +94,9 @@ class Library:
         return await asyncio.shield(self._loading[node])
 
     async def _read(self, node: str) -> Knowledge:
-        base = Knowledge(node, store=self._store, clock=self._clock, make=self._make, threads=self._threads)
+        base = Knowledge(
+            node, store=self._store, clock=self._clock, make=self._make, threads=self._threads, tell=self._tell
+        )
         await base.load(self._count)
         return base
 

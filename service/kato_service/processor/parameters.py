@@ -24,9 +24,17 @@ class LiveParameters:
         self._values: Mapping[str, Any] = {}
         self._resolved: dict[bytes, Parameters] = {}
 
-    async def load(self) -> None:
-        """Take up the record that the store holds."""
-        self._go_live(await self._store.parameters())
+    async def load(self) -> bool:
+        """Take up the record that the store holds; say whether it is another one than before.
+
+        Raises:
+            InvalidParameters: naming every bad value; what was live stays so.
+        """
+        record = await self._store.parameters()
+        if record == self.record:
+            return False
+        self._go_live(record)
+        return True
 
     async def put(self, record: ParametersRecord) -> None:
         """Make `record` live; the same generation again changes nothing, another uid always counts as newer.
@@ -70,6 +78,6 @@ class LiveParameters:
         return self.record.sessions if self.record else SessionDefaults()
 
     def _go_live(self, record: ParametersRecord | None) -> None:
-        self.record = record
         self._values = parse_overrides(record.parameters).values if record else {}
+        self.record = record
         self._resolved = {}

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from kato_service.engine.model import Operation, PatternRecord
 from kato_service.processor.model import Answer, Declaration, Session
-from kato_spec.records import ParametersRecord
+from kato_spec.records import ParametersRecord, StateRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +151,20 @@ class SessionStore(Protocol):
     async def answer(self, session_id: str, key: str) -> Answer | None:
         """Return the first answer to a request with this idempotency key, or None."""
 
-    async def declare(self, declaration: Declaration, session: Session | None) -> None:
-        """Keep a declaration (in the place of an older one of its uid) and, with it, its new session."""
+    async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
+        """Keep a declaration in the place of `known`, None for none, and with it its new session, in one write.
+
+        False, and nothing is kept, when it is no longer `known` that is here.
+        """
 
     async def declarations(self) -> Sequence[Declaration]:
         """Return every declaration, by uid."""
 
     async def declaration(self, uid: str) -> Declaration | None:
         """Return the declaration of `uid`, or None."""
+
+    async def unbound(self, now: float) -> Sequence[Declaration]:
+        """Return the declarations, by uid, whose session is gone or expires at `now` or before."""
 
     async def withdraw(self, uid: str) -> bool:
         """Remove a declaration and its session; False when there was none."""
@@ -174,6 +180,42 @@ class SessionStore(Protocol):
 
     async def close(self) -> None:
         """Finish what is under way and let the files or connections go."""
+
+
+class Wakeups(Protocol):
+    """How the replicas of one processor, and the operator, wake each other. A message may be lost, never the state."""
+
+    async def publish(self, message: bytes) -> None:
+        """Send a message to every replica, this one too."""
+
+    def messages(self) -> AsyncIterator[bytes | None]:
+        """Yield what is published from now on; None first: what was published before has not been heard.
+
+        Raises:
+            StoreUnavailable: the connection broke; listen anew.
+        """
+
+
+class Directives(Protocol):
+    """What the operator writes into the store for the replicas to take up, and what they write back."""
+
+    async def changes(self) -> Sequence[tuple[str, bytes]]:
+        """Return uid and record of each declaration that was written and not taken up; no record: it was removed."""
+
+    async def taken(self, uid: str, record: bytes) -> None:
+        """Say that a record, or with none its removal, has been taken up, whatever came of it."""
+
+    async def report(self, replica: str, state: StateRecord) -> None:
+        """Write this replica's observed state, which is forgotten when it is not written again in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a processor needs where several replicas share its stores. `replica` is this one's name."""
+
+    replica: str
+    wakeups: Wakeups
+    directives: Directives
 
 
 class Clock(Protocol):

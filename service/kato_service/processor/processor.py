@@ -13,12 +13,15 @@ import structlog
 
 from kato_service.engine.model import Matcher
 from kato_service.processor.declarations import Declarations
+from kato_service.processor.directives import Directives
 from kato_service.processor.errors import StillLoading, StoreUnavailable
 from kato_service.processor.kept import KeptPredictions
 from kato_service.processor.library import Library
 from kato_service.processor.parameters import LiveParameters
-from kato_service.processor.ports import Clock, Ids, MemoryStore, SessionStore
+from kato_service.processor.ports import Clock, Ids, MemoryStore, SessionStore, Sharing
+from kato_service.processor.replicas import Replicas
 from kato_service.processor.sessions import Sessions
+from kato_spec.errors import KatoError
 from kato_spec.records import ParametersRecord, StateRecord
 
 DEFAULT_NODE = "default"
@@ -39,6 +42,7 @@ class Processor:
         clock: Clock,
         ids: Ids,
         make_matcher: Callable[[], Matcher],
+        sharing: Sharing | None = None,
     ) -> None:
         self.id = processor_id
         self.loaded = False
@@ -46,13 +50,15 @@ class Processor:
         self.started_at = clock.now()
         self.clock = clock
         self.matcher_kind = make_matcher().kind
-        self.library = Library(memory, clock, make_matcher)
+        self.replicas = Replicas(sharing.wakeups, self._library, self.look) if sharing else None
+        self.library = Library(memory, clock, make_matcher, self.replicas.learned if self.replicas else _nobody)
         self.parameters = LiveParameters(sessions)
         self.sessions = Sessions(sessions, self.library, self.parameters, clock, ids)
         self.declarations = Declarations(sessions, self.sessions)
+        self.directives = Directives(sharing.directives if sharing else None, self.parameters, self.declarations)
         self.kept = KeptPredictions()
         self._name = name
-        self._memory, self._store = memory, sessions
+        self._memory, self._store, self._sharing = memory, sessions, sharing
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
@@ -67,14 +73,23 @@ class Processor:
         return f"{self.id}.default"
 
     async def start(self, record: ParametersRecord | None = None) -> None:
-        """Read the memory, finish what a crash has cut off, and take up `record` if it is newer than the live one."""
-        await self.parameters.load()
-        if record is not None:
-            await self.parameters.offer(record)
-        await self.library.load()
-        await self.sessions.recover()
-        await self.sweep()
+        """Read the memory, finish what a crash has cut off, and take up `record` if it is newer than the live one.
+
+        A store that others run is waited for when it is away.
+        """
+        while True:
+            try:
+                await self._load(record)
+            except StoreUnavailable as error:
+                if self._sharing is None:
+                    raise
+                log.warning("waiting_for_store", error=str(error))
+                await asyncio.sleep(error.retry_after)
+            else:
+                break
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
+        if self.replicas:
+            self.replicas.start()
         self.loaded = True
 
     async def stop(self) -> None:
@@ -83,7 +98,12 @@ class Processor:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._sweeper
-        await self.library.close()
+        if self.replicas:
+            await self.replicas.stop()
+        try:
+            await self.library.close()
+        except StoreUnavailable as error:  # the log has it all
+            log.warning("not_folded", error=str(error))
         await self._memory.close()
         await self._store.close()
 
@@ -102,6 +122,12 @@ class Processor:
             except StoreUnavailable as error:
                 found.append(str(error))
         return found
+
+    async def look(self) -> None:
+        """Take up what the operator, or another replica on its behalf, has changed, and write back how this one is."""
+        await self.directives.take_up()
+        if self._sharing and self.loaded:
+            await self._sharing.directives.report(self._sharing.replica, await self.state())
 
     async def sweep(self) -> None:
         """Let expired sessions go; declared ones that are to be renewed come again."""
@@ -139,10 +165,26 @@ class Processor:
             declared=await self.declarations.state(),
         )
 
+    def _library(self) -> Library:
+        return self.library
+
+    async def _load(self, record: ParametersRecord | None) -> None:
+        await self.directives.take_up()
+        if record is not None:
+            await self.parameters.offer(record)
+        await self.library.load()
+        await self.sessions.recover()
+        await self.sweep()
+
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
+                await self.look()
                 await self.sweep()
-            except StoreUnavailable as error:
+            except KatoError as error:
                 log.warning("sweep_failed", error=str(error))
+
+
+def _nobody(_node: str, _seq: int) -> None:
+    """Hear of an entry where there is no other replica."""

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from kato_service.processor.errors import KeyReused, SessionNotFound, StoreUnavailable
 from kato_service.processor.library import Library
-from kato_service.processor.model import Answer, Pending, Session
+from kato_service.processor.model import Answer, Declaration, Pending, Session
 from kato_service.processor.parameters import LiveParameters
 from kato_service.processor.ports import Clock, Ids, Page, Position, SessionStore
 from kato_spec.parameters import parse_overrides
@@ -141,6 +141,10 @@ class Sessions:
     async def page(self, *, node: str | None, after: Position | None, limit: int) -> Page:
         """List what is alive, newest first."""
         return await self.store.page(node=node, after=after, limit=limit, now=self._clock.now())
+
+    async def unbound(self) -> Sequence[Declaration]:
+        """Return the declarations whose session is not alive."""
+        return await self.store.unbound(self._clock.now())
 
     async def count(self) -> int:
         """Count what is alive."""

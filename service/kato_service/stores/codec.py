@@ -7,7 +7,7 @@ their integers outgrow 64 bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import orjson
@@ -25,6 +25,10 @@ _OPERATIONS: Mapping[str, TypeAdapter[Operation]] = {
 _PATTERN = TypeAdapter(PatternRecord)
 _SESSION = TypeAdapter(Session)
 _VECTOR = TypeAdapter(tuple[float, ...])
+_SESSION_FIELDS = tuple(
+    (found.name, found.default_factory() if found.default_factory is not MISSING else found.default)
+    for found in fields(Session)
+)
 
 
 def dump_operations(operations: tuple[Operation, ...]) -> bytes:
@@ -58,14 +62,19 @@ def load_vector(data: bytes) -> tuple[float, ...]:
 
 
 def dump_session(session: Session) -> bytes:
-    """Write a session, with what it has pending."""
+    """Write a session, with what it has pending; what is as in any new session is left out."""
     pending = session.pending
+    written = {
+        name: value
+        for name, default in _SESSION_FIELDS
+        if (value := getattr(session, name)) != default and name != "pending"
+    }
     if pending is None:
-        return orjson.dumps({"session": session, "pending": None})
+        return orjson.dumps({"session": written, "pending": None})
     operations = orjson.Fragment(dump_operations(pending.operations))
     return orjson.dumps(
         {
-            "session": replace(session, pending=None),
+            "session": written,
             "pending": {
                 "owner": pending.owner,
                 "operations": operations,

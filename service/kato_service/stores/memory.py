@@ -169,11 +169,14 @@ class VolatileSessions:
         """See `SessionStore.answer`."""
         return self._answers.get((session_id, key))
 
-    async def declare(self, declaration: Declaration, session: Session | None) -> None:
+    async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
         """See `SessionStore.declare`."""
+        if self._declarations.get(declaration.record.uid) != known:
+            return False
         self._declarations[declaration.record.uid] = declaration
         if session is not None:
             self._sessions[session.id] = session
+        return True
 
     async def declarations(self) -> Sequence[Declaration]:
         """See `SessionStore.declarations`."""
@@ -182,6 +185,11 @@ class VolatileSessions:
     async def declaration(self, uid: str) -> Declaration | None:
         """See `SessionStore.declaration`."""
         return self._declarations.get(uid)
+
+    async def unbound(self, now: float) -> Sequence[Declaration]:
+        """See `SessionStore.unbound`."""
+        alive = {found.id for found in self._sessions.values() if found.expires_at > now}
+        return tuple(found for found in await self.declarations() if found.session_id not in alive)
 
     async def withdraw(self, uid: str) -> bool:
         """See `SessionStore.withdraw`."""

@@ -48,6 +48,11 @@ PAGE = SELECT + "WHERE expires_at > ? " + OLDER
 PAGE_OF_NODE = SELECT + "WHERE expires_at > ? AND node = ? " + OLDER
 COUNT = "SELECT count(*) FROM session WHERE expires_at > ?"
 COUNT_OF_NODE = "SELECT count(*) FROM session WHERE expires_at > ? AND node = ?"
+BINDING = "SELECT record, session_id FROM declaration WHERE uid = ?"
+UNBOUND = (
+    "SELECT record, session_id FROM declaration WHERE NOT EXISTS"
+    " (SELECT 1 FROM session WHERE id = session_id AND expires_at > ?) ORDER BY uid"
+)
 Row = tuple[bytes, float, float]
 
 
@@ -170,18 +175,22 @@ class SqliteSessions:
         row = await self.database.run(lambda connection: connection.execute(query, (session_id, key)).fetchone())
         return None if row is None else Answer(*row)
 
-    async def declare(self, declaration: Declaration, session: Session | None) -> None:
+    async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
         """See `SessionStore.declare`."""
         record = declaration.record
 
-        def job(connection: sqlite3.Connection) -> None:
+        def job(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(BINDING, (record.uid,)).fetchone()
+            if (None if row is None else _declaration(row)) != known:
+                return False
             values = (record.uid, record.model_dump_json(), declaration.session_id)
             connection.execute("INSERT OR REPLACE INTO declaration VALUES (?, ?, ?)", values)
             if session is not None:
                 connection.execute(INSERT, _columns(session))
+            return True
 
         with self._recent.access(declaration.session_id):
-            await self.database.run(job)
+            return await self.database.run(job)
 
     async def declarations(self) -> Sequence[Declaration]:
         """See `SessionStore.declarations`."""
@@ -190,9 +199,13 @@ class SqliteSessions:
 
     async def declaration(self, uid: str) -> Declaration | None:
         """See `SessionStore.declaration`."""
-        query = "SELECT record, session_id FROM declaration WHERE uid = ?"
-        row = await self.database.run(lambda connection: connection.execute(query, (uid,)).fetchone())
+        row = await self.database.run(lambda connection: connection.execute(BINDING, (uid,)).fetchone())
         return None if row is None else _declaration(row)
+
+    async def unbound(self, now: float) -> Sequence[Declaration]:
+        """See `SessionStore.unbound`."""
+        rows = await self.database.run(lambda connection: connection.execute(UNBOUND, (now,)).fetchall())
+        return tuple(map(_declaration, rows))
 
     async def withdraw(self, uid: str) -> bool:
         """See `SessionStore.withdraw`."""

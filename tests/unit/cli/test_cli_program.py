@@ -88,8 +88,16 @@ def test_serve_refuses_wrong_settings_in_one_line(kato: Run, words: list[str], m
     assert message in err
 
 
-def test_serve_never_shows_a_token(kato: Run) -> None:
-    code, out, err = kato("serve", "--internal-token", "open-sesame", "--port", "70000")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--internal-token", "open-sesame", "--port", "70000"],
+        ["--redis-url", "http://:open-sesame@r", "--mongodb-uri", "mongodb://m"],
+        ["--redis-url", "redis://r", "--mongodb-uri", "u:open-sesame@m"],
+    ],
+)
+def test_serve_never_shows_a_secret(kato: Run, words: list[str]) -> None:
+    code, out, err = kato("serve", *words)
     assert code == 2
     assert "open-sesame" not in out + err
 

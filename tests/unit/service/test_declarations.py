@@ -89,16 +89,39 @@ async def test_expired_it_stays_expired_or_is_renewed() -> None:
     assert (await processor.declarations.put(RECORD)).phase == "Expired"
 
 
+class RacingSessions(VolatileSessions):
+    """A store in which another replica binds the same declaration first."""
+
+    rival: Declaration | None = None
+
+    async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
+        if self.rival is not None:
+            rival, self.rival = self.rival, None
+            await super().declare(rival, None, known)
+        return await super().declare(declaration, session, known)
+
+
+async def test_of_two_replicas_that_bind_a_declaration_one_wins() -> None:
+    store = RacingSessions()
+    processor = await World(sessions=store).started()
+    session = processor.sessions.new("alice", session_id="p.rival")
+    await processor.sessions.keep(session)
+    store.rival = Declaration(RECORD, session.id)
+    declared = await processor.declarations.put(RECORD)
+    assert declared.session_id == "p.rival"
+    assert (await processor.sessions.page(node=None, after=None, limit=9)).total == 1
+
+
 class ForgetfulSessions(VolatileSessions):
     """A store that is away when the next session is declared."""
 
     fail = False
 
-    async def declare(self, declaration: Declaration, session: Session | None) -> None:
+    async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
         if self.fail:
             self.fail = False
             raise StoreUnavailable("away")
-        await super().declare(declaration, session)
+        return await super().declare(declaration, session, known)
 
 
 async def test_a_renewal_that_failed_is_made_up_for() -> None:

@@ -15,9 +15,13 @@ from kato_spec.keys import (
     child_name,
     database_name,
     declaration_key,
+    declarations_key,
     hash_tag,
+    key_prefix,
     parameters_key,
     processor_id_problem,
+    state_key,
+    wakeup_channel,
 )
 
 LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
@@ -52,8 +56,10 @@ def test_the_names_of_children_are_dns_labels_with_the_longest_id() -> None:
 
 @given(LABELS, LABELS, st.uuids())
 def test_all_keys_of_a_processor_lie_in_one_slot(namespace: str, processor: str, uid: object) -> None:
-    keys = {parameters_key(namespace, processor), declaration_key(namespace, processor, str(uid))}
-    assert len(keys) == 2
+    pair = (namespace, processor)
+    keys = {parameters_key(*pair), declarations_key(*pair), declaration_key(*pair, str(uid)), state_key(*pair, "pod")}
+    assert len(keys) == 4
+    assert all(key.startswith(key_prefix(*pair)) for key in {*keys, wakeup_channel(*pair)})
     assert {slot(key) for key in keys} == {slot(hash_tag(namespace, processor))}
 
 
@@ -76,4 +82,7 @@ def test_names_stay_what_they_are() -> None:
     assert hash_tag("default", "broad") == "{default/broad}"
     assert parameters_key("default", "broad") == "kato:{default/broad}:parameters"
     assert declaration_key("default", "broad", "u1") == "kato:{default/broad}:declaration:u1"
+    assert declarations_key("default", "broad") == "kato:{default/broad}:declarations"
+    assert state_key("default", "broad", "pod-1") == "kato:{default/broad}:state:pod-1"
+    assert wakeup_channel("default", "broad") == "kato:{default/broad}:wakeup"
     assert child_name("broad") == "kato-broad"

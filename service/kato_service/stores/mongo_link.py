@@ -1,0 +1,126 @@
+"""The way to one MongoDB database. Called by `mongo_memory`.
+
+Writes are acknowledged by a majority and its journals, reads see only what such a write has left. Calls are bounded
+and fail at once while MongoDB is away, as `remote` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from kato_service.processor.errors import InvalidRecord, UnsupportedSchema
+from kato_service.stores.remote import ANSWER_SECONDS, CALL_SECONDS, Remote
+
+VERSION = 1
+CONNECTIONS = 64
+Document = dict[str, Any]
+Result = TypeVar("Result")
+
+
+class MongoLink:
+    """One database of one MongoDB, of schema version `VERSION` once it has been used."""
+
+    def __init__(self, uri: str, database: str) -> None:
+        """Take the connection string; nothing is asked of the server yet.
+
+        Raises:
+            InvalidRecord: it is no connection string of MongoDB.
+        """
+        self._uri, self._name = uri, database
+        try:
+            self._client = self._new_client()
+        except (PyMongoError, ValueError) as error:  # which may quote a part of the string, a password in it
+            raise InvalidRecord("mongodb_uri", "what is set", "a connection string of MongoDB") from error
+        self._database: AsyncDatabase[Document] | None = None
+        self._connecting = asyncio.Lock()
+        self._remote = Remote("MongoDB", ping=self._ping, reset=self._drop, errors=(PyMongoError,))
+
+    async def run(
+        self, work: Callable[[AsyncDatabase[Document]], Awaitable[Result]], seconds: float = CALL_SECONDS
+    ) -> Result:
+        """Let `work` use the database.
+
+        Raises:
+            StoreUnavailable: as `Remote.call`.
+            DuplicateKeyError: a unique index refuses the write.
+            UnsupportedSchema: a newer service has written the database.
+        """
+
+        async def run() -> Result | DuplicateKeyError:
+            try:
+                return await work(await self._connected())
+            except DuplicateKeyError as refused:  # an answer of the store, no trouble with it
+                return refused
+
+        outcome = await self._remote.call(run, seconds)
+        if isinstance(outcome, DuplicateKeyError):
+            raise outcome
+        return outcome
+
+    async def ping(self) -> None:
+        """Return when a server that takes writes answers."""
+        await self._remote.call(self._ping)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._remote.close()
+        await self._client.close()
+
+    async def _connected(self) -> AsyncDatabase[Document]:
+        async with self._connecting:
+            if self._database is None:
+                database = self._client.get_database(
+                    self._name,
+                    write_concern=WriteConcern(w="majority", j=True, wtimeout=round(CALL_SECONDS * 1000)),
+                    read_concern=ReadConcern("majority"),
+                    read_preference=ReadPreference.PRIMARY,
+                )
+                await _prepare(database)
+                self._database = database
+            return self._database
+
+    async def _ping(self) -> None:
+        await self._client.admin.command("ping", read_preference=ReadPreference.PRIMARY)
+
+    def _new_client(self) -> AsyncMongoClient[Document]:
+        milliseconds = round(ANSWER_SECONDS * 1000)
+        return AsyncMongoClient(
+            self._uri,
+            appname="kato",
+            maxPoolSize=CONNECTIONS,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            heartbeatFrequencyMS=milliseconds,
+        )
+
+    async def _drop(self) -> None:
+        """Close what is open; the next call connects anew."""
+        client = self._client
+        self._client, self._database = self._new_client(), None
+        await client.close()
+
+
+async def _prepare(database: AsyncDatabase[Document]) -> None:
+    """Bring an empty database to schema version `VERSION`.
+
+    Raises:
+        UnsupportedSchema: it has a newer version; it has not been touched.
+    """
+    found = await database["schema"].find_one({"_id": "version"})
+    if found is not None:
+        if found["value"] > VERSION:
+            field = f"schema version of database {database.name}"
+            raise UnsupportedSchema(field, found["value"], f"at most {VERSION}; start the newer service that wrote it")
+        return
+    await database["entry"].create_index([("node", 1), ("seq", 1)], unique=True)
+    await database["entry"].create_index("operations", unique=True)
+    await database["pattern"].create_index("name")
+    await database["pattern"].create_index("dead", sparse=True)
+    await database["schema"].update_one({"_id": "version"}, {"$setOnInsert": {"value": VERSION}}, upsert=True)

@@ -1,0 +1,123 @@
+"""A store across a network: bounded calls, and a heartbeat that says whether it is there. Called by Redis and MongoDB.
+
+A heartbeat that gets no answer ends every call that is under way, and until one is answered again every call fails at
+once. So nobody waits for a store that is away, however many calls there are, and nothing piles up (service.md,
+"Errors": 503 within 2 s).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+
+from kato_service.processor.errors import StoreUnavailable
+
+BEAT_SECONDS = 0.4  # between two heartbeats
+ANSWER_SECONDS = 1.0  # in which a heartbeat is answered; with the one above less than the 2 s of service.md
+CALL_SECONDS = 1.5  # of an ordinary call
+LATE_SECONDS = 0.25  # a timer that rings this late tells of a busy process, not of an absent store
+SAID_CHARACTERS = 200  # of what a driver says; some of it is long
+Result = TypeVar("Result")
+log = structlog.get_logger()
+
+
+class Remote:
+    """What stands between a store's methods and its driver.
+
+    `ping` asks the store for a sign of life, `reset` drops the connections, `errors` are the driver's exceptions that
+    tell of a store that cannot serve.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        ping: Callable[[], Awaitable[object]],
+        reset: Callable[[], Awaitable[object]],
+        errors: tuple[type[Exception], ...],
+    ) -> None:
+        self._name, self._ping, self._reset = name, ping, reset
+        self._errors: tuple[type[Exception], ...] = (*errors, OSError)
+        self._away: str | None = None
+        self._heard = 0.0
+        self._under_way: set[asyncio.Timeout] = set()
+        self._doubt = asyncio.Event()
+        self._heart: asyncio.Task[None] | None = None
+
+    async def call(self, work: Callable[[], Awaitable[Result]], seconds: float = CALL_SECONDS) -> Result:
+        """Return what `work` returns, at the latest after `seconds`.
+
+        Raises:
+            StoreUnavailable: the store is away, refuses to serve, or has not answered in time.
+        """
+        if self._heart is None:
+            self._heart = asyncio.create_task(self._beat())
+        if self._away is not None:
+            raise StoreUnavailable(self._away)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                self._under_way.add(limit)
+                try:
+                    result = await work()
+                finally:
+                    self._under_way.discard(limit)
+        except self._errors as error:  # asyncio's TimeoutError is an OSError
+            self._doubt.set()
+            raise StoreUnavailable(self._away or self._said(error)) from error
+        self._heard = asyncio.get_running_loop().time()
+        return result
+
+    async def close(self) -> None:
+        """Stop the heartbeat."""
+        if self._heart is not None:
+            self._heart.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._heart
+
+    async def _beat(self) -> None:
+        while True:
+            trouble = await self._trouble()
+            if trouble is None and self._away is not None:
+                log.info("store_returned", store=self._name)
+                self._away = None
+            elif trouble is not None and self._away is None:
+                log.warning("store_away", store=self._name, error=trouble)
+                self._away = trouble
+                await self._let_go()
+            self._doubt.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._doubt.wait()
+
+    async def _trouble(self) -> str | None:
+        """Ask for a sign of life; return None when it came, else what came instead."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._ping()
+            except self._errors as error:
+                late = loop.time() - started - ANSWER_SECONDS > LATE_SECONDS
+                if isinstance(error, TimeoutError) and (late or self._heard > started):
+                    continue
+                return self._said(error)
+            return None
+
+    async def _let_go(self) -> None:
+        """End what waits for the store, and drop the connections: none of them can be trusted."""
+        now = asyncio.get_running_loop().time()
+        for limit in self._under_way:
+            if not limit.expired():
+                limit.reschedule(now)
+        with suppress(*self._errors):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._reset()
+
+    def _said(self, error: Exception) -> str:
+        said = str(error) or "no answer in time"
+        return f"{self._name} cannot serve: {said[:SAID_CHARACTERS]}"

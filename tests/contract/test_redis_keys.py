@@ -1,0 +1,98 @@
+"""What only Redis can go wrong with: keys that stay behind, keys of another slot, a script that runs twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from kato_service.processor.model import Answer, Declaration, Session
+from kato_service.stores.redis_link import RedisLink
+from kato_service.stores.redis_sessions import GRACE_SECONDS, RedisSessions
+from kato_spec.keys import key_prefix
+from kato_spec.records import DeclarationRecord
+from tests.contract.test_session_store import NOW, full, session
+from tests.support.stores.redis_server import RedisServer
+
+
+@pytest.fixture
+def server(redis_servers: dict[str, RedisServer]) -> RedisServer:
+    return redis_servers["redis-cluster"]
+
+
+@pytest.fixture
+def prefix() -> str:
+    return key_prefix("test", os.urandom(8).hex())
+
+
+@pytest.fixture
+async def store(server: RedisServer, prefix: str) -> AsyncIterator[RedisSessions]:
+    opened = RedisSessions(RedisLink(server.url, prefix))
+    yield opened
+    await opened.close()
+
+
+def keys(server: RedisServer, prefix: str) -> dict[str, int]:
+    """Return the processor's keys, each without the prefix, with the seconds it has to live."""
+    with server.client() as client:
+        found = list(client.scan_iter(f"{prefix}*", count=10_000))
+        return {key.decode().removeprefix(prefix): client.ttl(key) for key in found}
+
+
+async def busy_session(store: RedisSessions, name: str) -> Session:
+    """Make a session with all that hangs on one."""
+    await store.create(full(name), limit=0, now=NOW)
+    after = replace(full(name), version="v2")
+    await store.replace(after, "v1", Answer("key:\n1", "r", b"{}", NOW + 86400))
+    return after
+
+
+async def test_expired_sessions_leave_no_key(store: RedisSessions, server: RedisServer, prefix: str) -> None:
+    for index in range(1200):
+        await store.create(session(f"s{index}", node=f"n{index % 7}"), limit=0, now=NOW)
+    await busy_session(store, "busy")
+    assert len(keys(server, prefix)) > 1200
+    assert len(await store.expire(NOW + 60)) == 1201
+    assert keys(server, prefix) == {}
+
+
+async def test_deleted_sessions_leave_no_key(store: RedisSessions, server: RedisServer, prefix: str) -> None:
+    await busy_session(store, "busy")
+    assert await store.delete("p.busy")
+    record = DeclarationRecord(uid="u1", generation=1, name="main", user_id="alice")
+    await store.declare(Declaration(record, "p.one"), session("one"), None)
+    assert await store.withdraw("u1")
+    assert keys(server, prefix) == {}
+
+
+async def test_every_key_of_a_session_is_forgotten_by_redis_itself(
+    store: RedisSessions, server: RedisServer, prefix: str
+) -> None:
+    await busy_session(store, "busy")
+    await store.touch(replace(session("busy", version="v2"), last_activity=NOW + 5, expires_at=NOW + 65))
+    found = keys(server, prefix)
+    assert {"session:p.busy", "expiry", "age", "node:alice", "unsettled", "answers", "answers:p.busy"} == set(found)
+    answers = {name: found.pop(name) for name in ("answers", "answers:p.busy")}
+    assert all(GRACE_SECONDS < seconds <= GRACE_SECONDS + 60 for seconds in found.values()), found
+    assert all(86400 < seconds <= GRACE_SECONDS + 86400 for seconds in answers.values()), answers
+
+
+async def test_a_write_that_runs_twice_counts_once(store: RedisSessions) -> None:
+    assert await store.create(session("one"), limit=1, now=NOW)
+    assert await store.create(session("one"), limit=1, now=NOW)
+    assert await store.replace(session("one", version="v2"), "v1")
+    assert await store.replace(session("one", version="v2"), "v1")
+    assert not await store.replace(session("one", version="v3"), "v1")
+
+
+async def test_the_record_of_a_session_that_redis_forgot_goes_with_the_sweep(
+    store: RedisSessions, server: RedisServer, prefix: str
+) -> None:
+    await store.create(session("one"), limit=0, now=NOW)
+    with server.client() as client:
+        client.delete(f"{prefix}session:p.one")
+    assert await store.get("p.one") is None
+    assert list(await store.expire(NOW + 60)) == []
+    assert keys(server, prefix) == {}

@@ -1,0 +1,225 @@
+"""Three replicas of one processor on Redis and MongoDB: any of them serves any session (service.md, "Replicas")."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.service_process import ServiceProcess
+from tests.support.stores.replicas import Replicas, Stores
+
+CLIENTS = 16
+REPLICAS = 3
+
+
+@pytest.fixture(scope="module")
+def three(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServiceProcess]]:
+    made = Replicas(tmp_path_factory.mktemp("replicas"), stores)
+    try:
+        yield made.start(REPLICAS)
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def apis(three: list[ServiceProcess]) -> Iterator[list[httpx.Client]]:
+    with ExitStack() as held:
+        yield [held.enter_context(replica.client()) for replica in three]
+
+
+@pytest.fixture
+async def crowd(three: list[ServiceProcess]) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """Sixteen clients, spread over the replicas."""
+    async with AsyncExitStack() as held:
+        clients = [httpx.AsyncClient(base_url=three[i % REPLICAS].url, timeout=60) for i in range(CLIENTS)]
+        yield [await held.enter_async_context(client) for client in clients]
+
+
+def new_session(api: httpx.Client, user: str = "alice", **config: Any) -> str:  # noqa: ANN401 - parameters of a session
+    answer = api.post("/sessions", json={"user_id": user, "config": {"process_predictions": False, **config}})
+    session_id: str = answer.raise_for_status().json()["session_id"]
+    return session_id
+
+
+def learn(api: httpx.Client, session_id: str, *words: str) -> str:
+    body = {"observations": [{"strings": [word]} for word in words], "learn_at_end": True}
+    answer = api.post(f"/sessions/{session_id}/observe-sequence", json=body).raise_for_status()
+    name: str = answer.json()["final_learned_pattern"]
+    return name
+
+
+def frequencies(api: httpx.Client, user: str) -> Counter[str]:
+    found = api.get("/patterns", params={"node_id": user, "limit": 1000}).raise_for_status().json()["patterns"]
+    return Counter({pattern["name"]: pattern["frequency"] for pattern in found})
+
+
+def alternate(replicas: list[ServiceProcess], calls: int, session_id: str, seed: int) -> None:
+    """Observe, learn and look by another replica each time; whatever was acknowledged is there."""
+    rng = random.Random(seed)  # noqa: S311 - a test's choices
+    stm: list[list[str]] = []
+    learned: Counter[str] = Counter()
+    path = f"/sessions/{session_id}"
+    with ExitStack() as held:
+        apis = itertools.cycle([held.enter_context(replica.client()) for replica in replicas])
+        for call in range(calls):
+            api = next(apis)
+            choice = rng.random()
+            if choice < 0.4 or not stm:
+                symbol = f"s{rng.randrange(6)}"
+                answer = api.post(f"{path}/observe", json={"strings": [symbol]}).raise_for_status().json()
+                stm.append([symbol])
+                assert answer["stm_length"] == len(stm)
+            elif choice < 0.6 and len(stm) > 1:
+                name = api.post(f"{path}/learn").raise_for_status().json()["pattern_name"]
+                learned[name] += 1
+                stm = []
+            elif choice < 0.8:
+                assert api.get(f"{path}/stm").raise_for_status().json()["stm"] == stm, call
+            elif learned:
+                body = {"stm": [["s0"], ["s1"]], "recall_threshold": 0.0, "max_predictions": 10000}
+                found = api.post(f"{path}/predictions", json=body).raise_for_status().json()["predictions"]
+                assert {f"PTRN|{each['name']}": each["frequency"] for each in found} == learned, call
+
+
+def test_a_session_reads_its_own_writes_on_any_replica(replicas: Replicas) -> None:
+    three = replicas.start(REPLICAS)
+    with three[0].client() as api:
+        session_id = new_session(api)
+    alternate(three, 150, session_id, 1)
+    with three[0].client() as api:
+        api.post(f"/sessions/{session_id}/clear-all").raise_for_status()
+    three[0].pause()
+    alternate(three[1:], 60, session_id, 2)
+    three[0].resume()
+    with three[0].client() as api:  # what it missed while it stood still it reads now
+        api.post(f"/sessions/{session_id}/clear-all").raise_for_status()
+    three[2].kill()
+    three[2].start()
+    alternate(three, 100, session_id, 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_ten_thousand_calls_on_alternating_replicas(replicas: Replicas) -> None:
+    three = replicas.start(REPLICAS)
+    with three[0].client() as api:
+        users = [new_session(api, f"user-{index}") for index in range(4)]
+    alternate(three, 4000, users[0], 4)
+    three[1].pause()
+    alternate([three[0], three[2]], 2000, users[1], 5)
+    three[1].resume()
+    alternate(three, 2000, users[2], 6)
+    three[2].stop()
+    three[2].start()
+    alternate(three, 2000, users[3], 7)
+
+
+def test_equal_knowledge_gives_equal_bytes_on_every_replica(apis: list[httpx.Client], user: str) -> None:
+    words = ["the", "cat", "sees", "a", "bird", "and", "the", "bird", "sees", "the", "cat"]
+    session_id = new_session(apis[0], user)
+    for index in range(30):
+        learn(apis[index % REPLICAS], session_id, *words[index % 5 : index % 5 + 3 + index % 4])
+    for stm in ([["the"], ["cat"]], [["sees"]], [["bird"], ["a"], ["the"]]):
+        body = {"stm": stm, "recall_threshold": 0.0, "max_predictions": 10000}
+        answers = [api.post(f"/sessions/{session_id}/predictions", json=body) for api in apis]
+        bodies = {answer.content.partition(b'"session_id"')[0] for answer in answers}
+        assert len(bodies) == 1
+        assert len(bodies.pop()) > 1000
+
+
+def test_a_replica_hears_of_what_another_has_learned(apis: list[httpx.Client], user: str) -> None:
+    first, second, _ = apis
+    session_id = new_session(first, user)
+    for count in range(1, 6):
+        name = learn(first, session_id, "a", "b")
+        # By no session that would have to wait for it: only the wake-up brings it.
+        found = eventually(lambda: (n := frequencies(second, user)) and n.total() == count and n, timeout=20)  # noqa: B023 - called at once
+        assert found == {name: count}
+
+
+async def test_sixteen_clients_on_one_session_over_three_replicas(crowd: list[httpx.AsyncClient], user: str) -> None:
+    made = await crowd[0].post("/sessions", json={"user_id": user, "config": {"process_predictions": False}})
+    path = f"/sessions/{made.json()['session_id']}"
+
+    async def client_of(number: int, client: httpx.AsyncClient) -> None:
+        for step in range(10):
+            answer = await client.post(f"{path}/observe", json={"strings": [f"{number}:{step:02}"]})
+            assert answer.status_code == 200, answer.text
+
+    await asyncio.gather(*(client_of(number, client) for number, client in enumerate(crowd)))
+    events = [event[0] for event in (await crowd[1].get(f"{path}/stm")).json()["stm"]]
+    assert len(events) == len(set(events)) == CLIENTS * 10
+    for number in range(CLIENTS):
+        own = [event for event in events if event.startswith(f"{number}:")]
+        assert own == sorted(own)
+
+
+async def test_sixteen_learners_of_one_pattern_over_three_replicas(crowd: list[httpx.AsyncClient], user: str) -> None:
+    body = {"observations": [{"strings": ["a"]}, {"strings": ["b", "c"]}], "learn_at_end": True}
+    times = 10
+
+    async def learner(client: httpx.AsyncClient) -> int:
+        made = await client.post("/sessions", json={"user_id": user, "config": {"process_predictions": False}})
+        session_id = made.json()["session_id"]
+        for _ in range(times):
+            answer = await client.post(f"/sessions/{session_id}/observe-sequence", json=body)
+            assert answer.status_code == 200, answer.text
+        seen = await client.post(f"/sessions/{session_id}/predictions", json={"stm": [["a"], ["b"]]})
+        found: int = seen.json()["predictions"][0]["frequency"]
+        return found
+
+    seen = await asyncio.gather(*map(learner, crowd))
+    assert all(times <= each <= CLIENTS * times for each in seen)
+    for client in crowd[:REPLICAS]:
+        made = await client.post("/sessions", json={"user_id": user, "config": {"process_predictions": False}})
+        session_id = made.json()["session_id"]
+        await client.post(f"/sessions/{session_id}/observe-sequence", json=body)
+        stats = (await client.get("/symbols/stats", params={"node_id": user})).json()["totals"]
+        times_all = CLIENTS * times + crowd.index(client) + 1
+        assert stats["total_pattern_frequencies"] == times_all
+        assert stats["total_symbol_frequencies"] == times_all * 3
+
+
+async def test_a_retry_on_another_replica_counts_once(crowd: list[httpx.AsyncClient], user: str) -> None:
+    made = await crowd[0].post("/sessions", json={"user_id": user, "config": {"process_predictions": False}})
+    path = f"/sessions/{made.json()['session_id']}"
+    body = {"observations": [{"strings": ["a"]}, {"strings": ["b"]}], "learn_at_end": True}
+    key = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(
+        *(client.post(f"{path}/observe-sequence", json=body, headers=key) for client in crowd)
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    (found,) = (await crowd[0].post(f"{path}/predictions", json={"stm": [["a"]]})).json()["predictions"]
+    assert found["frequency"] == 1
+
+
+async def test_a_thousand_sessions_at_once(crowd: list[httpx.AsyncClient], user: str) -> None:
+    async def one(index: int) -> None:
+        api = crowd[index % CLIENTS]
+        body = {"user_id": f"{user}-{index % 50}", "config": {"process_predictions": False}}
+        session_id = (await api.post("/sessions", json=body)).raise_for_status().json()["session_id"]
+        other = crowd[(index + 1) % CLIENTS]
+        await other.post(f"/sessions/{session_id}/observe", json={"strings": [f"e{index}"]})
+        stm = (await api.get(f"/sessions/{session_id}/stm")).raise_for_status().json()["stm"]
+        assert stm == [[f"e{index}"]]
+
+    before = (await crowd[0].get("/sessions/count")).json()["active_session_count"]
+    gate = asyncio.Semaphore(64)
+
+    async def gated(index: int) -> None:
+        async with gate:
+            await one(index)
+
+    await asyncio.gather(*map(gated, range(1000)))
+    for client in crowd[:REPLICAS]:
+        assert (await client.get("/sessions/count")).json()["active_session_count"] == before + 1000
