@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
+from weakref import WeakSet
 
 import structlog
 
-from kato_service.engine.model import Events, Matcher, Operation, PatternRecord
+from kato_service.engine.model import Events, Learning, Matcher, Operation, PatternRecord
 from kato_service.processor.changes import Changes
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken, StoreUnavailable
 from kato_service.processor.gate import Gate
+from kato_service.processor.point_in_time import PointInTime
 from kato_service.processor.ports import Clock, Entry, Fold, MemoryStore
 from kato_spec.errors import KatoError
 from kato_spec.parameters import Parameters
@@ -32,13 +34,22 @@ log = structlog.get_logger()
 class Knowledge:
     """The KB of one node. Used on the event loop; only matching leaves it, for `threads`.
 
-    `matcher` may be read between two awaits. `seq` is the last entry it holds.
+    `matcher` may be read between two awaits. `seq` is the last entry it holds. `tell` hears of every learning that is
+    folded in after the KB was loaded, whoever learned it.
     """
 
     def __init__(
-        self, node: str, *, store: MemoryStore, clock: Clock, make: Callable[[], Matcher], threads: Executor
+        self,
+        node: str,
+        *,
+        store: MemoryStore,
+        clock: Clock,
+        make: Callable[[], Matcher],
+        threads: Executor,
+        tell: Callable[[str, Learning], None] = lambda *_: None,
     ) -> None:
         self.node = node
+        self._tell = tell
         self.matcher = make()
         self.seq = 0
         self._folded = 0
@@ -49,6 +60,7 @@ class Knowledge:
         self._folding = asyncio.Lock()
         self._queue: list[Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._points: WeakSet[PointInTime] = WeakSet()
         self._writing = False
 
     async def load(self, report: Callable[[int], None] = lambda _: None) -> None:
@@ -68,7 +80,7 @@ class Knowledge:
             async with self._gate.writing():
                 self.matcher, self._changes = matcher, Changes()
                 self.seq = self._folded = snapshot.seq
-                self._take(entries)
+                self._take(entries, told=False)
             return
 
     async def commit(self, operations: Sequence[Operation]) -> int:
@@ -100,6 +112,16 @@ class Knowledge:
         work.add_done_callback(lambda _: self._gate.leave())
         seq = self.seq
         return seq, await asyncio.shield(work)
+
+    def point_in_time(self) -> PointInTime:
+        """Return the KB as it stands now, to be read piece by piece while it goes on."""
+        point = PointInTime(self.matcher)
+        self._points.add(point)
+        return point
+
+    async def knows(self, op_id: str) -> bool:
+        """Say whether the log holds this operation, or held it within the last 24 hours."""
+        return op_id in await self._store.known(self.node, (op_id,))
 
     async def fold(self) -> None:
         """Write what has changed into the store's patterns and let the log behind it go."""
@@ -173,11 +195,15 @@ class Knowledge:
         async with self._gate.writing():
             self._take(entries)
 
-    def _take(self, entries: Iterable[Entry]) -> None:
+    def _take(self, entries: Iterable[Entry], *, told: bool = True) -> None:
         for entry in entries:
             for operation in entry.operations:
+                for point in self._points:
+                    point.before(operation)
                 self.matcher.apply(operation)
                 self._changes.note(operation)
+                if told and isinstance(operation, Learning):
+                    self._tell(self.node, operation)
             self.seq = entry.seq
 
     def _fold_when_due(self) -> None:

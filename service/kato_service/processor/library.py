@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from kato_service.engine.model import Matcher
+from kato_service.engine.model import Learning, Matcher
 from kato_service.processor.knowledge import Knowledge
 from kato_service.processor.ports import Clock, MemoryStore
 
@@ -19,12 +19,19 @@ KEPT_EMPTY = 1024
 
 
 class Library:
-    """The processor's KBs. `loaded_patterns` counts up while they are read."""
+    """The processor's KBs. `loaded_patterns` counts up while they are read; `threads` match at once."""
 
-    def __init__(self, store: MemoryStore, clock: Clock, make: Callable[[], Matcher]) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        clock: Clock,
+        make: Callable[[], Matcher],
+        tell: Callable[[str, Learning], None] = lambda *_: None,
+    ) -> None:
         self.loaded_patterns = 0
-        self._store, self._clock, self._make = store, clock, make
-        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="matching")
+        self._store, self._clock, self._make, self._tell = store, clock, make, tell
+        self.threads = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="matching")
         self._bases: dict[str, Knowledge] = {}
         self._empty: OrderedDict[str, Knowledge] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Knowledge]] = {}
@@ -79,7 +86,9 @@ class Library:
         return await asyncio.shield(self._loading[node])
 
     async def _read(self, node: str) -> Knowledge:
-        base = Knowledge(node, store=self._store, clock=self._clock, make=self._make, threads=self._threads)
+        base = Knowledge(
+            node, store=self._store, clock=self._clock, make=self._make, threads=self._threads, tell=self._tell
+        )
         await base.load(self._count)
         return base
 

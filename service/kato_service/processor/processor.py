@@ -6,14 +6,16 @@ Made by the composition root; the flows `observe`, `learn` and `predict` are giv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
 
-from kato_service.engine.model import Matcher
+from kato_service.engine.model import Learning, Matcher
+from kato_service.engine.naming import shown_name
 from kato_service.processor.declarations import Declarations
 from kato_service.processor.errors import StillLoading, StoreUnavailable
+from kato_service.processor.events import Events
 from kato_service.processor.kept import KeptPredictions
 from kato_service.processor.library import Library
 from kato_service.processor.parameters import LiveParameters
@@ -46,11 +48,13 @@ class Processor:
         self.started_at = clock.now()
         self.clock = clock
         self.matcher_kind = make_matcher().kind
-        self.library = Library(memory, clock, make_matcher)
-        self.parameters = LiveParameters(sessions)
-        self.sessions = Sessions(sessions, self.library, self.parameters, clock, ids)
+        self.events = Events(clock)
+        self.library = Library(memory, clock, make_matcher, self._tell_learned)
+        self.parameters = LiveParameters(sessions, self.events)
+        self.sessions = Sessions(sessions, self.library, self.parameters, self.events, clock=clock, ids=ids)
         self.declarations = Declarations(sessions, self.sessions)
         self.kept = KeptPredictions()
+        self.importing = asyncio.Lock()
         self._name = name
         self._memory, self._store = memory, sessions
         self._sweeper: asyncio.Task[None] | None = None
@@ -91,6 +95,10 @@ class Processor:
         """Raise `StillLoading` while the memory is not whole."""
         if not self.loaded:
             raise StillLoading
+
+    def stores(self) -> Mapping[str, MemoryStore | SessionStore]:
+        """Return the stores by what they keep, to be asked how they are."""
+        return {"memory": self._memory, "sessions": self._store}
 
     async def issues(self) -> list[str]:
         """Say what keeps the processor from serving; nothing when it serves."""
@@ -138,6 +146,11 @@ class Processor:
             active_sessions=await self.sessions.count(),
             declared=await self.declarations.state(),
         )
+
+    def _tell_learned(self, node: str, learning: Learning) -> None:
+        session_id, _, _ = learning.op_id.rpartition(":")
+        data = {"pattern_name": shown_name(learning.name), "node_id": node, "user_id": node, "session_id": session_id}
+        self.events.publish_here("pattern.learned", {**data, "length": sum(map(len, learning.events))})
 
     async def _sweep_for_ever(self) -> None:
         while True:
