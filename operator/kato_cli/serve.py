@@ -59,6 +59,12 @@ def serve(
         str | None, typer.Option(help="Bearer tokens of the API, comma-separated; better by the environment.")
     ] = None,
     max_body_bytes: Annotated[int | None, typer.Option(help="Largest request body, in bytes. Default: 10 MiB.")] = None,
+    max_concurrent_requests: Annotated[
+        int | None, typer.Option(help="Most requests answered at once; 0 means any number. Default: 1000.")
+    ] = None,
+    receive_seconds: Annotated[
+        float | None, typer.Option(help="Seconds for a request's head, and for its body, to come. Default: 60.0.")
+    ] = None,
     log_level: Annotated[Level | None, typer.Option(help="The least level logged. Default: info.")] = None,
     log_format: Annotated[LogForm | None, typer.Option(help="JSON lines, or lines for people. Default: json.")] = None,
     grace_seconds: Annotated[

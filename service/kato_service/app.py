@@ -10,20 +10,21 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import setproctitle
 import structlog
-import uvicorn
 import uvloop
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from kato_service import logs
 from kato_service.api import applications
+from kato_service.api.front_door import Guard
+from kato_service.api.monitor import Monitor
+from kato_service.api.server import BACKLOG, Config, Server
 from kato_service.engine.matcher import new_matcher
 from kato_service.processor.errors import InvalidRecord
 from kato_service.processor.ports import MemoryStore, SessionStore, Sharing
@@ -43,8 +44,6 @@ from kato_spec.errors import EXIT_PORT_TAKEN, KatoError, Rejected
 from kato_spec.keys import child_name, key_prefix
 from kato_spec.records import ParametersRecord
 
-BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 75
 log = structlog.get_logger()
 
 
@@ -75,14 +74,6 @@ class PortTaken(Rejected):
     """Another program listens on the port."""
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to `_serve`, which has two servers to stop."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, fold the memory and return.
 
@@ -95,10 +86,11 @@ def serve(settings: Settings) -> None:
         with ExitStack() as held:
             record = _read_record(settings.parameters_file)
             processor = create_processor(settings, held)
-            listeners = create_listeners(settings, processor, held)
+            monitor = applications.new_monitor(processor, settings.data_dir)
+            listeners = create_listeners(settings, monitor, held)
             if processor.matcher_kind != "rust":
                 log.warning("slow_matcher", matcher=processor.matcher_kind, help="install it with cargo")
-            uvloop.run(_serve(settings, processor, record, listeners))
+            uvloop.run(_serve(settings, monitor, record, listeners))
         log.info("stopped", processor=processor.id)
     except KatoError as error:
         sys.stderr.write(f"{child_name(settings.processor_id)} cannot start: {error}\n")
@@ -125,33 +117,49 @@ def create_processor(settings: Settings, held: ExitStack) -> Processor:
     )
 
 
-def create_app(settings: Settings, processor: Processor) -> ASGIApp:
-    """Return the API of `processor` under `settings`."""
-    return applications.api(processor, tokens=settings.api_tokens, max_body_bytes=settings.max_body_bytes)
+def create_app(settings: Settings, monitor: Monitor) -> ASGIApp:
+    """Return the API of the monitored processor under `settings`."""
+    guard = Guard(
+        settings.api_tokens,
+        settings.max_body_bytes,
+        settings.processor_id,
+        settings.max_concurrent_requests,
+        settings.receive_seconds,
+    )
+    return applications.api(monitor, guard)
 
 
-def create_listeners(settings: Settings, processor: Processor, held: ExitStack) -> list[Listener]:
+def create_listeners(settings: Settings, monitor: Monitor, held: ExitStack) -> list[Listener]:
     """Bind the API's port and, where the settings open it, the side door's; `held` closes them.
 
     Raises:
         PortTaken: another program listens there.
     """
-    listeners = [Listener(create_app(settings, processor), _bind("port", settings.host, settings.port, held))]
+    listeners = [Listener(create_app(settings, monitor), _bind("port", settings.host, settings.port, held))]
     if settings.internal_port is not None and settings.internal_token is not None:
-        token = settings.internal_token.get_secret_value()
-        app = applications.side_door(processor, token=token, max_body_bytes=settings.max_body_bytes)
+        guard = Guard(
+            (settings.internal_token.get_secret_value(),),
+            settings.max_body_bytes,
+            receive_seconds=settings.receive_seconds,
+        )
+        app = applications.side_door(monitor.processor, guard)
         bound = _bind("internal_port", settings.internal_host, settings.internal_port, held)
         listeners.append(Listener(app, bound))
     return listeners
 
 
 async def _serve(
-    settings: Settings, processor: Processor, record: ParametersRecord | None, listeners: list[Listener]
+    settings: Settings, monitor: Monitor, record: ParametersRecord | None, listeners: list[Listener]
 ) -> None:
+    processor = monitor.processor
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    servers = [_Server(_server_config(settings, listener.app)) for listener in listeners]
+    servers = [
+        Server(Config(each.app, receive_seconds=settings.receive_seconds, grace_seconds=settings.grace_seconds))
+        for each in listeners
+    ]
+    sampling = asyncio.create_task(monitor.run())
     serving = [
         asyncio.create_task(server.serve(sockets=[listener.socket]))
         for server, listener in zip(servers, listeners, strict=True)
@@ -163,6 +171,9 @@ async def _serve(
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*serving)
+        sampling.cancel()
+        with suppress(asyncio.CancelledError):
+            await sampling
         await processor.stop()
 
 
@@ -191,22 +202,6 @@ async def _start_and_wait(
         patterns=processor.library.patterns(),
     )
     await stopping
-
-
-def _server_config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=settings.grace_seconds,
-    )
 
 
 def _open_stores(settings: Settings, held: ExitStack) -> Stores:

@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
         10 * 1024 * 1024, description="The largest request body, in bytes."
     )
+    max_concurrent_requests: Annotated[int, Field(ge=0)] = Field(
+        1000, description="Most requests that are answered at once; more are asked to come again, 0 means any number."
+    )
+    receive_seconds: Annotated[float, Field(gt=0)] = Field(
+        60.0, description="Seconds in which the head of a request, and then its body, must have come."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
     log_format: Literal["json", "console"] = Field("json", description="JSON lines, or lines for people.")
     grace_seconds: Annotated[int, Field(ge=0)] = Field(

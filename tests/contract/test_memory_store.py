@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from kato_service.engine.model import AFFINITY_ONE, Clearing, Deletion, Learning, PatternRecord
+from kato_service.engine.model import AFFINITY_ONE, Clearing, Deletion, Learning, Merging, PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken
 from kato_service.processor.ports import Entry, Fold, MemoryStore
 
@@ -18,6 +18,9 @@ RECORD = PatternRecord(
     affinity={"joy": 10**15 * AFFINITY_ONE},
     metadata={"book": ("one", "two")},
 )
+
+
+MERGING = Merging("o4", (RECORD,), {"VCTR|2": (1 / 3, 5e-324)})
 
 
 def learning(op_id: str, name: str = "n1") -> Learning:
@@ -53,7 +56,7 @@ async def test_an_unknown_node_is_empty_and_stays_unlisted(memory: MemoryStore) 
 
 
 async def test_what_was_appended_comes_back_to_the_last_bit(memory: MemoryStore) -> None:
-    written = Entry(1, 1700000000.25, (learning("o1"), Deletion("o2", "n9"), Clearing("o3")))
+    written = Entry(1, 1700000000.25, (learning("o1"), Deletion("o2", "n9"), Clearing("o3"), MERGING))
     await memory.append("alice", written)
     assert list(await memory.tail("alice", 0)) == [written]
     assert list(await memory.tail("alice", 1)) == []
@@ -177,3 +180,20 @@ async def test_many_patterns_load_once_each(memory: MemoryStore) -> None:
     await memory.append("alice", entry(1, "o1"))
     await memory.fold("alice", fold(0, 1, *records))
     assert sorted(record.name for record in await patterns(memory, "alice")) == [record.name for record in records]
+
+
+async def test_what_the_log_holds_is_known(memory: MemoryStore) -> None:
+    assert await memory.known("alice", ("o1",)) == frozenset()
+    await memory.append("alice", entry(1, "o1", "o2"))
+    await memory.append("alice", entry(2, "o3"))
+    assert await memory.known("alice", ("o1", "o3", "o9")) == {"o1", "o3"}
+    assert await memory.known("bob", ("o1",)) == frozenset()
+    await memory.fold("alice", fold(0, 2, RECORD, at=2000.0, forget_before=500.0))
+    assert await memory.known("alice", ("o1", "o9")) == {"o1"}
+
+
+async def test_its_use_is_told_without_asking_it(memory: MemoryStore) -> None:
+    usage = memory.usage()
+    assert usage.kind
+    assert 0 <= usage.in_use <= usage.connections
+    assert usage.waiting == 0

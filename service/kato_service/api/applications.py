@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
-from kato_service.api import default, errors, internal, knowledge, probes, sessions, streams
+from kato_service.api import (
+    default,
+    errors,
+    events,
+    internal,
+    knowledge,
+    monitoring,
+    probes,
+    sessions,
+    streams,
+    transfer,
+)
 from kato_service.api.front_door import FrontDoor, Guard
+from kato_service.api.meter import Meter
+from kato_service.api.monitor import Monitor
 from kato_service.processor.processor import Processor
 
 DESCRIPTION = """
@@ -23,24 +39,54 @@ prediction which pattern it comes from.
 """
 
 
-def api(processor: Processor, *, tokens: tuple[str, ...] = (), max_body_bytes: int) -> ASGIApp:
-    """Return the API of one processor; no `tokens`, no authentication."""
-    app = FastAPI(title="KATO", version=probes.VERSION, description=DESCRIPTION, strict_content_type=False)
+class _Api(FastAPI):
+    """The API; its document keeps the nulls of the answers' examples, which FastAPI drops."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        for route in self.routes:
+            model = getattr(route, "response_model", None)
+            if model is not None:
+                example = model.model_config["json_schema_extra"]["example"]
+                document["components"]["schemas"][model.__name__]["example"] = example
+        return document
+
+
+def new_monitor(processor: Processor, data_dir: Path | None = None) -> Monitor:
+    """Return what counts and samples for the API of `processor`; its `run` takes the samples."""
+    return Monitor(processor, Meter(), data_dir)
+
+
+def api(monitor: Monitor, guard: Guard) -> ASGIApp:
+    """Return the API of the monitored processor."""
+    app = _Api(title="KATO", version=probes.VERSION, description=DESCRIPTION, strict_content_type=False)
     # The busiest come first: routes are tried in this order.
-    routers = (streams.router, probes.router, sessions.router, default.router, knowledge.router)
-    return _guarded(app, processor, routers, Guard(tokens, max_body_bytes, processor.id))
+    routers = (
+        streams.router,
+        probes.router,
+        sessions.router,
+        default.router,
+        knowledge.router,
+        monitoring.router,
+        transfer.router,
+        events.router,
+    )
+    app.state.monitor = monitor
+    app.state.max_requests = guard.max_requests
+    app.state.spool = monitor.disk
+    return _guarded(app, monitor.processor, routers, guard, monitor.meter)
 
 
-def side_door(processor: Processor, *, token: str, max_body_bytes: int) -> ASGIApp:
-    """Return the side door of one processor."""
+def side_door(processor: Processor, guard: Guard) -> ASGIApp:
+    """Return the side door of one processor; its requests are not counted among the API's."""
     app = FastAPI(title="KATO side door", openapi_url=None, strict_content_type=False)
-    return _guarded(app, processor, (internal.router,), Guard((token,), max_body_bytes))
+    return _guarded(app, processor, (internal.router,), guard, Meter())
 
 
-def _guarded(app: FastAPI, processor: Processor, routers: tuple[APIRouter, ...], guard: Guard) -> ASGIApp:
+def _guarded(app: FastAPI, processor: Processor, routers: tuple[APIRouter, ...], guard: Guard, meter: Meter) -> ASGIApp:
     app.state.processor = processor
     app.state.max_body_bytes = guard.max_body_bytes
     errors.install(app)
-    for router in routers:
-        app.include_router(router)
-    return FrontDoor(app, guard)
+    # As they are: no prefix is put before them, and each request finds its route in one list.
+    app.router.routes.extend(route for router in routers for route in router.routes)
+    return FrontDoor(app, guard, meter, lambda: processor.draining)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from kato_service.api import streams, wire
+from kato_service.api import answers, streams, wire
 from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute
 from kato_service.api.parts import KEYED, serving
@@ -12,38 +12,38 @@ from kato_service.api.parts import KEYED, serving
 router = APIRouter(tags=["default session"], route_class=StrictRoute)
 
 
-@router.post("/observe", responses=documented(400), openapi_extra=KEYED)
+@router.post("/observe", response_model=answers.Observed, responses=documented(400), openapi_extra=KEYED)
 async def observe(body: wire.Observing, request: Request) -> Json:
     """Observe, on the default session."""
     return await streams.observe(await serving(request).open_default(), body, request)
 
 
-@router.post("/learn", responses=documented(400), openapi_extra=KEYED)
+@router.post("/learn", response_model=answers.Learned, responses=documented(400), openapi_extra=KEYED)
 async def learn(request: Request) -> Json:
     """Learn, on the default session."""
     return await streams.learn(await serving(request).open_default(), request)
 
 
-@router.post("/clear-stm", responses=documented())
+@router.post("/clear-stm", response_model=answers.Cleared, responses=documented())
 async def clear_stm(request: Request) -> Json:
     """Empty the default session's short-term memory."""
     return await streams.clear_stm(await serving(request).open_default(), request)
 
 
-@router.post("/clear-all", responses=documented())
-@router.post("/clear-all-memory", responses=documented())
+@router.post("/clear-all", response_model=answers.Cleared, responses=documented())
+@router.post("/clear-all-memory", response_model=answers.Cleared, responses=documented())
 async def clear_all(request: Request) -> Json:
     """Empty the default session's short-term memory and forget what the default node has learned."""
     return await streams.clear_all(await serving(request).open_default(), request)
 
 
-@router.get("/stm", responses=documented())
+@router.get("/stm", response_model=answers.Stm, responses=documented())
 async def stm(request: Request) -> Json:
     """Show the default session's short-term memory."""
     return await streams.stm(await serving(request).open_default(), request)
 
 
-@router.get("/predictions", responses=documented(400))
+@router.get("/predictions", response_model=answers.Predictions, responses=documented(400))
 async def predictions(
     request: Request,
     max_predictions: streams.MaxPredictions = None,
@@ -55,13 +55,13 @@ async def predictions(
     return await streams.predictions(session_id, request, max_predictions, recall_threshold, rank_sort_algo)
 
 
-@router.get("/percept-data", responses=documented())
+@router.get("/percept-data", response_model=answers.PerceptData, responses=documented())
 async def percept_data(request: Request) -> Json:
     """Show what the default session's last observation held."""
     return await streams.percept_data(await serving(request).open_default(), request)
 
 
-@router.get("/cognition-data", responses=documented())
+@router.get("/cognition-data", response_model=answers.CognitionData, responses=documented())
 async def cognition_data(request: Request) -> Json:
     """Show what the default session has in mind."""
     return await streams.cognition_data(await serving(request).open_default(), request)

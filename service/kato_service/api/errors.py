@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from kato_service.api.context import request_id
 from kato_service.api.json import Json
@@ -69,6 +70,8 @@ RULES: Mapping[type[KatoError], Rule] = {
     VectorDimension: Rule(400, "VectorDimensionError"),
     InvalidParameters: Rule(400, "INVALID_CONFIGURATION"),
     errors.InvalidRecord: Rule(400, "INVALID_RECORD"),
+    errors.InvalidExport: Rule(422, "INVALID_EXPORT"),
+    errors.MemoryNotEmpty: Rule(409, "MEMORY_NOT_EMPTY"),
     errors.StaleGeneration: Rule(409, "STALE_GENERATION"),
     errors.KeyReused: Rule(422, "IDEMPOTENCY_KEY_REUSED"),
     errors.TooManySessions: Rule(429, "TOO_MANY_SESSIONS"),
@@ -78,7 +81,13 @@ RULES: Mapping[type[KatoError], Rule] = {
     Rejected: Rule(422, "VALIDATION_ERROR"),
     KatoError: Rule(500, "INTERNAL_ERROR"),
 }
-STATUS_CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+STATUS_CODES = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+}
 # By pydantic's type of error; what stands in braces is the context that it gives.
 WORDS = {
     "string_type": "a string",
@@ -101,11 +110,42 @@ WORDS = {
     "missing": "a body; it is required",
     "value_error": "{error}",
 }
+_BAD_VALUE = {"recall_threshold": "2 is not allowed; allowed: number 0..1"}
+_NOT_EMPTY = "a node that has learned nothing (this one has 3 patterns), or merge=true to add to it"
+# By status: an example's code, detail and fields beside them in `error`.
+EXAMPLES: Mapping[int, tuple[str, str | dict[str, Any], dict[str, Any]]] = {
+    400: (
+        "INVALID_CONFIGURATION",
+        {"error": "Invalid configuration; nothing was changed", "validation_errors": _BAD_VALUE},
+        {"validation_errors": _BAD_VALUE},
+    ),
+    401: ("UNAUTHORIZED", "Send a known token as Authorization: Bearer", {}),
+    404: (
+        "SESSION_NOT_FOUND",
+        "Session 'kato.gone' does not exist or has expired; create one with POST /sessions",
+        {"session_id": "kato.gone"},
+    ),
+    408: ("REQUEST_TIMEOUT", "The body did not come in time; send it again", {}),
+    409: (
+        "MEMORY_NOT_EMPTY",
+        f"node_id: 'alice' is not allowed; allowed: {_NOT_EMPTY}",
+        {"field": "node_id", "value": "'alice'", "allowed": _NOT_EMPTY},
+    ),
+    413: ("BODY_TOO_LARGE", "The body is larger than 10485760 bytes; send less at once", {"allowed": 10485760}),
+    422: (
+        "VALIDATION_ERROR",
+        "strings[0]: 7 is not allowed; allowed: a string",
+        {"field": "strings[0]", "value": "7", "allowed": "a string"},
+    ),
+    429: ("TOO_MANY_SESSIONS", "1000 sessions are active, which is this processor's limit", {}),
+    503: ("STORE_UNAVAILABLE", "memory.db: database is locked", {}),
+}
 MEANINGS = {
     400: "The request asks for something that cannot be: an empty STM, a value out of range, a vector's dimension.",
     401: "No bearer token, or none that is known here.",
     404: "No such session, pattern or path.",
-    409: "A newer generation is live.",
+    408: "The body did not come in time.",
+    409: "Something newer is live, or the memory to import into is not empty.",
     413: "The body is larger than `max_body_bytes`.",
     422: "The body or query is malformed: JSON, types, missing fields.",
     429: "The processor's session limit is reached; retry later.",
@@ -115,8 +155,17 @@ MEANINGS = {
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of a route: `statuses` and those that every route may answer."""
-    every = sorted({*statuses, 401, 413, 422, 503})
-    return {status: {"model": ErrorBody, "description": MEANINGS[status]} for status in every}
+    every = sorted({*statuses, 401, 408, 413, 422, 503})
+    return {status: _documented(status) for status in every}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    code, detail, fields = EXAMPLES[status]
+    message = detail if isinstance(detail, str) else detail["error"]
+    error = {"code": code, "message": message, **fields}
+    shown_as = {"detail": detail, "error": error, "request_id": "5f0c2b7a9d1e-1a"}
+    content = {"application/json": {"example": shown_as}}
+    return {"model": ErrorBody, "description": MEANINGS[status], "content": content}
 
 
 def answer(
@@ -202,16 +251,42 @@ def _place(location: Sequence[int | str]) -> str:
 async def _http(request: Request, error: Exception) -> Json:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_allowed_methods(request))}
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return too_large(request.app.state.max_body_bytes)
+    if isinstance(error, HTTPException) and error.detail != HTTPStatus(status).phrase:
+        return answer(status, STATUS_CODES.get(status, "HTTP_ERROR"), str(error.detail), headers=headers)
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        detail = "The body did not come in time; send it again"
+        return answer(status, STATUS_CODES[status], detail, headers={"Connection": "close"})
     detail = f"{request.method} {request.url.path}: {HTTPStatus(status).phrase}; /docs lists what there is"
     return answer(status, STATUS_CODES.get(status, "HTTP_ERROR"), detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return every method of the path: each is a route of its own, and the first that fits knows of no other."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
 
 
 def too_large(limit: int) -> Json:
     """Return the answer to a body of more than `limit` bytes; the rest of it is not read."""
     detail = f"The body is larger than {limit} bytes; send less at once"
     return answer(413, "BODY_TOO_LARGE", detail, headers={"Connection": "close"}, fields={"allowed": limit})
+
+
+def overloaded(limit: int) -> Json:
+    """Return the answer to a request beyond the `limit` that are worked on at once."""
+    detail = f"{limit} requests are being answered, which is this processor's limit; ask again later"
+    return answer(503, "OVERLOADED", detail, headers={"Retry-After": "1"}, fields={"allowed": limit})
+
+
+def unready(code: str, detail: str, more: Mapping[str, Any]) -> Json:
+    """Return a probe's 503, with what it tells besides."""
+    error = {"code": code, "message": detail}
+    body = {**more, "detail": detail, "error": error, "request_id": request_id()}
+    return Json(body, 503, {"Retry-After": "1"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Json:

@@ -1,14 +1,15 @@
-"""What every request passes before it reaches a route: id, processor prefix, token, body limit, and the log line.
+"""What every request passes before it reaches a route: id, processor prefix, token, limits, counters, the log line.
 
 Plain ASGI, wrapped around each application by the composition root.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hmac import compare_digest
 from itertools import count
@@ -19,37 +20,51 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kato_service.api import context, errors
 from kato_service.api.json import Json
+from kato_service.api.meter import NO_ROUTE, Meter
 from kato_spec.errors import shown
 from kato_spec.keys import RESERVED_IDS
 
 PROBES = frozenset({"/livez", "/readyz", "/startupz"})
+STREAMED = frozenset({"/import"})  # read piece by piece: of any length, and as long as pieces come
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+LONGEST_LENGTH = 18  # digits of a content-length
+WRONG_POLICY = 1008  # WebSocket's code for one who may not come in
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What the door asks for. No `tokens`: anyone may come in. No `processor_id`: paths have no prefix."""
+    """What the door asks for. No `tokens`: anyone may come in. No `processor_id`: paths have no prefix.
+
+    `max_requests` at once, 0 for any number; a body has `receive_seconds` to come in.
+    """
 
     tokens: tuple[str, ...]
     max_body_bytes: int
     processor_id: str | None = None
+    max_requests: int = 0
+    receive_seconds: float = 60.0
 
 
 class FrontDoor:
-    """The ASGI application around `app`."""
+    """The ASGI application around `app`. While it is `draining`, clients are told to connect elsewhere."""
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
-        self._app, self._guard = app, guard
+    def __init__(self, app: ASGIApp, guard: Guard, meter: Meter, draining: Callable[[], bool]) -> None:
+        self._app, self._guard, self._meter, self._draining = app, guard, meter, draining
         self._tokens = tuple(token.encode() for token in guard.tokens)
         self._process = secrets.token_hex(6)
         self._requests = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         facts = context.RequestFacts(self._request_id(headers.get(b"x-request-id")))
@@ -62,23 +77,42 @@ class FrontDoor:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", facts.request_id.encode())]
+                if self._draining():
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
+        self._meter.begin()
         try:
             refusal = self._refusal(scope, headers)
-            await (refusal or self._app)(scope, self._limited(receive), answer)
+            await (refusal or self._app)(scope, self._limited(scope["path"], receive), answer)
         finally:
+            seconds = time.perf_counter() - started
+            self._meter.end(scope["method"], _route(scope), status, seconds)
             write = log.debug if path in PROBES else log.info
             write(
                 "request",
                 method=scope["method"],
                 path=path,
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 3),
+                duration_ms=round(seconds * 1000, 3),
                 request_id=facts.request_id,
                 session=facts.session,
                 node=facts.node,
             )
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        context.begin(context.RequestFacts(self._request_id(headers.get(b"x-request-id"))))
+        refusal = self._refusal(scope, headers)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif "websocket.http.response" in scope.get("extensions", {}):
+            await receive()
+            start = {"type": "websocket.http.response.start", "status": refusal.status_code}
+            await send({**start, "headers": refusal.raw_headers})
+            await send({"type": "websocket.http.response.body", "body": refusal.body})
+        else:
+            await send({"type": "websocket.close", "code": WRONG_POLICY})
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Json | None:
         """Return the answer to what may not pass; take the processor's prefix off what may."""
@@ -87,8 +121,12 @@ class FrontDoor:
         if self._tokens and scope["path"] not in PROBES and not _known(headers.get(b"authorization"), self._tokens):
             challenge = {"WWW-Authenticate": "Bearer"}
             return errors.answer(401, "UNAUTHORIZED", "Send a known token as Authorization: Bearer", headers=challenge)
+        if 0 < self._guard.max_requests < self._meter.in_progress and scope["path"] not in PROBES:
+            self._meter.refused += 1
+            return errors.overloaded(self._guard.max_requests)
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._guard.max_body_bytes:
+        too_long = not length.isdigit() or len(length) > LONGEST_LENGTH or int(length) > self._guard.max_body_bytes
+        if too_long and scope["path"] not in STREAMED:
             return errors.too_large(self._guard.max_body_bytes)
         return None
 
@@ -97,19 +135,34 @@ class FrontDoor:
             return given.decode()
         return f"{self._process}-{next(self._requests):x}"
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Return `receive` for a body whose length nobody has announced."""
-        received = 0
+    def _limited(self, path: str, receive: Receive) -> Receive:
+        """Return `receive` for a body that may come too slowly, or be longer than anyone has announced."""
+        streamed = path in STREAMED
+        received, coming = 0, True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._guard.receive_seconds
 
         async def limited() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, coming
+            if not coming:  # the body is here: what may come now is the client's farewell
+                return await receive()
+            try:
+                async with asyncio.timeout_at(loop.time() + self._guard.receive_seconds if streamed else deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408) from error
+            coming = message.get("more_body", False)
             received += len(message.get("body", b""))
-            if received > self._guard.max_body_bytes:
+            if received > self._guard.max_body_bytes and not streamed:
                 raise HTTPException(413)
             return message
 
         return limited
+
+
+def _route(scope: Scope) -> str:
+    """Return the route as the API documents it: a path with a name in the place of each id."""
+    return getattr(scope.get("route"), "path", NO_ROUTE)
 
 
 def _unprefixed(scope: Scope, processor_id: str) -> bool:

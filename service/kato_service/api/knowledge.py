@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
-from kato_service.api import shown
+from kato_service.api import findings, shown
 from kato_service.api.context import about
 from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute
@@ -17,10 +17,12 @@ from kato_service.engine.naming import bare_name
 from kato_service.processor.errors import PatternNotFound
 
 router = APIRouter(tags=["knowledge"], route_class=StrictRoute)
+Name = Annotated[str, Path(description="The pattern's name, with or without `PTRN|`.")]
+Symbol = Annotated[str, Path(description="The symbol; a slash in it may stand as it is.")]
 
 
-@router.get("/pattern/{name}", responses=documented(404))
-async def pattern(name: str, knowledge: Asked) -> Json:
+@router.get("/pattern/{name}", response_model=findings.PatternAnswer, responses=documented(404))
+async def pattern(name: Name, knowledge: Asked) -> Json:
     """Show one pattern, by its name with or without `PTRN|`."""
     record = knowledge.matcher.record(bare_name(name))
     if record is None:
@@ -29,7 +31,7 @@ async def pattern(name: str, knowledge: Asked) -> Json:
     return Json({"pattern": {"status": "okay", "pattern": shown.pattern(record)}, "node_id": knowledge.node})
 
 
-@router.get("/patterns", responses=documented())
+@router.get("/patterns", response_model=findings.PatternsPage, responses=documented())
 async def patterns(
     knowledge: Asked,
     prefix: Annotated[str, Query(description="Only names that begin so, with or without `PTRN|`.")] = "",
@@ -53,7 +55,7 @@ async def patterns(
     )
 
 
-@router.get("/symbols/stats", responses=documented())
+@router.get("/symbols/stats", response_model=findings.Symbols, responses=documented())
 async def statistics(knowledge: Asked) -> Json:
     """Show every symbol's statistics and the knowledge base's totals."""
     matcher = knowledge.matcher
@@ -73,7 +75,7 @@ async def statistics(knowledge: Asked) -> Json:
     )
 
 
-@router.get("/symbols/affinity", responses=documented())
+@router.get("/symbols/affinity", response_model=findings.Affinities, responses=documented())
 async def affinities(knowledge: Asked) -> Json:
     """Show the affinity of every symbol that has one, by emotive."""
     matcher = knowledge.matcher
@@ -82,8 +84,8 @@ async def affinities(knowledge: Asked) -> Json:
     return Json({"affinities": {symbol: each for symbol, each in found.items() if each}, "node_id": knowledge.node})
 
 
-@router.get("/symbols/{symbol:path}/affinity", responses=documented())
-async def affinity(symbol: str, knowledge: Asked) -> Json:
+@router.get("/symbols/{symbol:path}/affinity", response_model=findings.Affinity, responses=documented())
+async def affinity(symbol: Symbol, knowledge: Asked) -> Json:
     """Show one symbol's affinity by emotive; none for a symbol that is unknown."""
     about(node=knowledge.node)
     return Json({"symbol": symbol, "affinity": _affinity(knowledge, symbol), "node_id": knowledge.node})

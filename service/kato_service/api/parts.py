@@ -8,7 +8,7 @@ import hashlib
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 
 from kato_service.processor.knowledge import Knowledge
 from kato_service.processor.processor import DEFAULT_NODE, Processor
@@ -40,6 +40,18 @@ def serving(request: Request) -> Processor:
     return processor
 
 
+def idempotency_key(request: Request) -> str | None:
+    """Return the request's idempotency key, None when it has none.
+
+    Raises:
+        Rejected: the key is empty or too long.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY:
+        raise Rejected("Idempotency-Key", key, f"1 to {MAX_KEY} characters")
+    return key
+
+
 async def retrying(request: Request, operation: str) -> Retry | None:
     """Return what makes the request a repeatable one, None when it has no key; `KEYED` documents the header.
 
@@ -48,11 +60,9 @@ async def retrying(request: Request, operation: str) -> Retry | None:
     Raises:
         Rejected: the key is empty or too long.
     """
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key(request)
     if key is None:
         return None
-    if not 1 <= len(key) <= MAX_KEY:
-        raise Rejected("Idempotency-Key", key, f"1 to {MAX_KEY} characters")
     asked = hashlib.sha256(operation.encode() + b"\0" + await request.body())
     return Retry(key, asked.hexdigest())
 
@@ -66,6 +76,7 @@ async def _knowledge(
     return await serving(request).library.read(node_id or user_id or x_node_id or DEFAULT_NODE)
 
 
+SessionId = Annotated[str, Path(description="The session, as its creation names it.", examples=["kato.default"])]
 Asked = Annotated[Knowledge, Depends(_knowledge)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries in one page.")]
 Cursor = Annotated[str | None, Query(description="The `next_cursor` of the page before.")]

@@ -7,8 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from kato_service.api import errors, reports
 from kato_service.api.errors import documented
 from kato_service.api.json import Json
+from kato_service.api.monitor import Monitor
 from kato_service.api.shown import moment
 from kato_service.processor.processor import Processor
 
@@ -21,18 +23,32 @@ def _serving(request: Request) -> Processor:
     return processor
 
 
-def _uptime(processor: Processor) -> float:
+def uptime(processor: Processor) -> float:
+    """Return the seconds since the processor was made."""
     return round(processor.clock.now() - processor.started_at, 3)
 
 
-@router.get("/ping", responses=documented())
+async def held(processor: Processor) -> dict[str, Any]:
+    """Return what a processor holds."""
+    record = processor.parameters.record
+    return {
+        "name": processor.name,
+        "patterns": processor.library.patterns(),
+        "nodes": len(processor.library.bases()),
+        "matcher": processor.matcher_kind,
+        "memory_bytes": await processor.library.memory(),
+        "parameters_generation": record.generation if record else None,
+    }
+
+
+@router.get("/ping", response_model=reports.Ping, responses=documented())
 async def ping(request: Request) -> Json:
     """Say who serves here."""
     processor = _serving(request)
     return Json({"status": "okay", "id": processor.id, "name": processor.name})
 
 
-@router.get("/", responses=documented())
+@router.get("/", response_model=reports.Root, responses=documented())
 async def root(request: Request) -> Json:
     """Say what this is and where to read on."""
     processor = _serving(request)
@@ -44,7 +60,7 @@ async def root(request: Request) -> Json:
             "docs": "/docs",
             "health": "/health",
             "status": "running",
-            "uptime_seconds": _uptime(processor),
+            "uptime_seconds": uptime(processor),
             "session_support": True,
             "id": processor.id,
             "name": processor.name,
@@ -52,74 +68,69 @@ async def root(request: Request) -> Json:
     )
 
 
-@router.get("/health", responses=documented())
+@router.get("/health", response_model=reports.Health, responses=documented())
 async def health(request: Request) -> Json:
     """Say how the processor is; 200 also when it is degraded."""
     processor = _serving(request)
+    monitor: Monitor = request.app.state.monitor
     issues = await processor.issues()
+    last = monitor.last
     return Json(
         {
             "status": "degraded" if issues else "healthy",
             "processor_status": "loading" if not processor.loaded else "stopping" if processor.draining else "ready",
             "service_name": f"kato-{processor.id}",
-            "uptime_seconds": _uptime(processor),
+            "uptime_seconds": uptime(processor),
             "issues": issues,
-            "metrics_collected": 0,
-            "last_collection": None,
-            "active_sessions": 0 if issues else await processor.sessions.count(),
+            "metrics_collected": monitor.collected,
+            "last_collection": moment(last.at) if last else None,
+            "active_sessions": await monitor.active_sessions(),
             "timestamp": moment(processor.clock.now()),
         }
     )
 
 
-@router.get("/livez", responses=documented())
+@router.get("/livez", response_model=reports.Alive, responses=documented())
 async def livez() -> Json:
     """For probes: the event loop answers."""
     return Json({"status": "alive"})
 
 
-@router.get("/readyz", responses=documented())
+@router.get("/readyz", response_model=reports.Ready, responses=documented())
 async def readyz(request: Request) -> Json:
     """For probes: the memory is loaded and the stores can be reached; else 503."""
     processor = _serving(request)
     issues = await processor.issues()
-    return Json({"status": "not ready" if issues else "ready", "issues": issues}, 503 if issues else 200)
+    if issues:
+        return errors.unready("NOT_READY", "; ".join(issues), {"status": "not ready", "issues": issues})
+    return Json({"status": "ready", "issues": []})
 
 
-@router.get("/startupz", responses=documented())
+@router.get("/startupz", response_model=reports.Started, responses=documented())
 async def startupz(request: Request) -> Json:
     """For probes: the memory is loaded; else 503 with how far it is."""
     processor = _serving(request)
-    body = {
-        "status": "started" if processor.loaded else "loading",
-        "patterns_loaded": processor.library.loaded_patterns,
-    }
-    return Json(body, 200 if processor.loaded else 503)
+    loaded = processor.library.loaded_patterns
+    if not processor.loaded:
+        more = {"status": "loading", "patterns_loaded": loaded}
+        return errors.unready("LOADING", f"{loaded} patterns are loaded so far", more)
+    return Json({"status": "started", "patterns_loaded": loaded})
 
 
-@router.get("/status", responses=documented())
+@router.get("/status", response_model=reports.Status, responses=documented())
 async def status(request: Request) -> Json:
     """Say what the processor holds."""
     processor = _serving(request)
     processor.check_loaded()
-    record = processor.parameters.record
-    held: dict[str, Any] = {
-        "name": processor.name,
-        "patterns": processor.library.patterns(),
-        "nodes": len(processor.library.bases()),
-        "matcher": processor.matcher_kind,
-        "memory_bytes": await processor.library.memory(),
-        "parameters_generation": record.generation if record else None,
-    }
     sessions = processor.sessions
     counts = {"active": await sessions.count(), "created": sessions.created, "deleted": sessions.deleted}
     return Json(
         {
             "status": "okay",
             "base_processor_id": processor.id,
-            "uptime_seconds": _uptime(processor),
+            "uptime_seconds": uptime(processor),
             "sessions": counts,
-            "processors": {processor.id: held},
+            "processors": {processor.id: await held(processor)},
             "version": VERSION,
         }
     )

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
 
-from kato_service.api import shown, wire
+from kato_service.api import answers, shown, wire
 from kato_service.api.context import about
 from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute
-from kato_service.api.parts import Cursor, Limit, read_cursor, serving, write_cursor
+from kato_service.api.parts import Cursor, Limit, SessionId, read_cursor, serving, write_cursor
 from kato_service.processor.model import Session
 from kato_service.processor.ports import Position
 from kato_service.processor.sessions import NOTHING
@@ -23,7 +23,7 @@ CONFIG_EXAMPLES: list[Any] = [{"recall_threshold": 0.4, "max_predictions": None}
 ConfigBody = Annotated[dict[str, Any], Body(examples=CONFIG_EXAMPLES)]
 
 
-@router.post("/sessions", responses=documented(400, 429))
+@router.post("/sessions", response_model=answers.CreatedSession, responses=documented(400, 429))
 async def create(body: wire.NewSession, request: Request) -> Json:
     """Make a session for a user. One bad value in `config` and nothing is made; unknown keys are named in `ignored`."""
     processor = serving(request)
@@ -36,11 +36,11 @@ async def create(body: wire.NewSession, request: Request) -> Json:
     return Json({**shown.session_answer(processor, session), "ignored": ignored})
 
 
-@router.get("/sessions", responses=documented())
+@router.get("/sessions", response_model=answers.SessionsPage, responses=documented())
 async def listing(
     request: Request,
-    user_id: Annotated[str | None, Query(min_length=1)] = None,
-    node_id: Annotated[str | None, Query(min_length=1)] = None,
+    user_id: Annotated[str | None, Query(min_length=1, description="Only this user's.")] = None,
+    node_id: Annotated[str | None, Query(min_length=1, description="Another name of user_id.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Json:
@@ -58,15 +58,15 @@ async def listing(
     )
 
 
-@router.get("/sessions/count", responses=documented())
+@router.get("/sessions/count", response_model=answers.SessionCount, responses=documented())
 async def count(request: Request) -> Json:
     """Count the sessions that are alive."""
     processor = serving(request)
     return Json({"active_session_count": await processor.sessions.count()})
 
 
-@router.get("/sessions/{session_id}", responses=documented(404))
-async def read(session_id: str, request: Request) -> Json:
+@router.get("/sessions/{session_id}", response_model=answers.Session, responses=documented(404))
+async def read(session_id: SessionId, request: Request) -> Json:
     """Show one session."""
     processor = serving(request)
     session = await processor.sessions.open(session_id)
@@ -74,8 +74,8 @@ async def read(session_id: str, request: Request) -> Json:
     return Json(shown.session_answer(processor, session))
 
 
-@router.delete("/sessions/{session_id}", responses=documented(404))
-async def delete(session_id: str, request: Request) -> Json:
+@router.delete("/sessions/{session_id}", response_model=answers.Deleted, responses=documented(404))
+async def delete(session_id: SessionId, request: Request) -> Json:
     """Remove one session; what it has learned stays."""
     processor = serving(request)
     await processor.delete(session_id)
@@ -83,8 +83,8 @@ async def delete(session_id: str, request: Request) -> Json:
     return Json({"status": "deleted", "session_id": session_id})
 
 
-@router.get("/sessions/{session_id}/exists", responses=documented())
-async def exists(session_id: str, request: Request) -> Json:
+@router.get("/sessions/{session_id}/exists", response_model=answers.Exists, responses=documented())
+async def exists(session_id: SessionId, request: Request) -> Json:
     """Say whether a session is alive, without extending its life; 200 also when it is not.
 
     `expired` is true for the short while in which an expired session has not been removed yet; after that, as for one
@@ -96,8 +96,8 @@ async def exists(session_id: str, request: Request) -> Json:
     return Json({"exists": alive, "expired": session is not None and not alive, "session_id": session_id})
 
 
-@router.get("/sessions/{session_id}/config", responses=documented(404))
-async def configuration(session_id: str, request: Request) -> Json:
+@router.get("/sessions/{session_id}/config", response_model=answers.Configured, responses=documented(404))
+async def configuration(session_id: SessionId, request: Request) -> Json:
     """Show a session's configuration with every key resolved."""
     processor = serving(request)
     session = await processor.sessions.open(session_id)
@@ -105,9 +105,9 @@ async def configuration(session_id: str, request: Request) -> Json:
     return Json(_configured(session, shown.configuration(processor, session), ()))
 
 
-@router.put("/sessions/{session_id}/config", responses=documented(400, 404))
-@router.post("/sessions/{session_id}/config", responses=documented(400, 404))
-async def configure(session_id: str, body: ConfigBody, request: Request) -> Json:
+@router.put("/sessions/{session_id}/config", response_model=answers.Configured, responses=documented(400, 404))
+@router.post("/sessions/{session_id}/config", response_model=answers.Configured, responses=documented(400, 404))
+async def configure(session_id: SessionId, body: ConfigBody, request: Request) -> Json:
     """Merge keys into a session's configuration, all or none; null resets a key to the processor's value.
 
     The keys stand in the body itself or under `config`. Unknown ones change nothing and are named in `ignored`.
@@ -127,12 +127,14 @@ async def configure(session_id: str, body: ConfigBody, request: Request) -> Json
     return Json(_configured(session, shown.configuration(processor, session), update.ignored))
 
 
-@router.post("/sessions/{session_id}/extend", responses=documented(404))
+@router.post("/sessions/{session_id}/extend", response_model=answers.Extended, responses=documented(404))
 async def extend(
-    session_id: str,
+    session_id: SessionId,
     request: Request,
     body: wire.Extending | None = None,
-    ttl_seconds: Annotated[int | None, Query(ge=1, le=wire.MAX_TTL)] = None,
+    ttl_seconds: Annotated[
+        int | None, Query(ge=1, le=wire.MAX_TTL, description="The same, for who sends no body.")
+    ] = None,
 ) -> Json:
     """Give a session a new time to live, counted from now; without one, its own again."""
     processor = serving(request)

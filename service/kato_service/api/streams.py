@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query, Request
 
-from kato_service.api import shown, wire
+from kato_service.api import answers, shown, wire
 from kato_service.api.context import about
 from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute, spliced
-from kato_service.api.parts import KEYED, retrying, serving
+from kato_service.api.parts import KEYED, SessionId, retrying, serving
 from kato_service.engine import limits
 from kato_service.processor import learn as learning
 from kato_service.processor import observe as observing
@@ -28,8 +28,13 @@ RecallThreshold = Annotated[float | None, Query(description="Overrides the sessi
 RankSortAlgo = Annotated[str | None, Query(description="Overrides the session's.")]
 
 
-@router.post("/sessions/{session_id}/observe", responses=documented(400, 404), openapi_extra=KEYED)
-async def observe(session_id: str, body: wire.Observing, request: Request) -> Json:
+@router.post(
+    "/sessions/{session_id}/observe",
+    response_model=answers.Observed,
+    responses=documented(400, 404),
+    openapi_extra=KEYED,
+)
+async def observe(session_id: SessionId, body: wire.Observing, request: Request) -> Json:
     """Observe symbols, vectors, emotives and metadata together."""
     processor = serving(request)
     done = await observing.observe(processor, session_id, body.accepted(), await retrying(request, "observe"))
@@ -47,8 +52,13 @@ async def observe(session_id: str, body: wire.Observing, request: Request) -> Js
     )
 
 
-@router.post("/sessions/{session_id}/observe-sequence", responses=documented(400, 404), openapi_extra=KEYED)
-async def observe_sequence(session_id: str, body: wire.ObservingSequence, request: Request) -> Json:
+@router.post(
+    "/sessions/{session_id}/observe-sequence",
+    response_model=answers.SequenceObserved,
+    responses=documented(400, 404),
+    openapi_extra=KEYED,
+)
+async def observe_sequence(session_id: SessionId, body: wire.ObservingSequence, request: Request) -> Json:
     """Observe several times, all or nothing, and learn after each, at the end, or not at all."""
     processor = serving(request)
     plan = observing.Plan(body.learn_after_each, body.learn_at_end, body.clear_stm_between)
@@ -81,16 +91,18 @@ async def observe_sequence(session_id: str, body: wire.ObservingSequence, reques
     )
 
 
-@router.get("/sessions/{session_id}/stm", responses=documented(404))
-async def stm(session_id: str, request: Request) -> Json:
+@router.get("/sessions/{session_id}/stm", response_model=answers.Stm, responses=documented(404))
+async def stm(session_id: SessionId, request: Request) -> Json:
     """Show the session's short-term memory, oldest event first."""
     processor = serving(request)
     session = await processor.sessions.open(session_id)
     return Json({"stm": session.stm, **_who(processor, session), "length": len(session.stm)})
 
 
-@router.post("/sessions/{session_id}/learn", responses=documented(400, 404), openapi_extra=KEYED)
-async def learn(session_id: str, request: Request) -> Json:
+@router.post(
+    "/sessions/{session_id}/learn", response_model=answers.Learned, responses=documented(400, 404), openapi_extra=KEYED
+)
+async def learn(session_id: SessionId, request: Request) -> Json:
     """Learn the short-term memory as a pattern; the pattern is durable when this answers."""
     processor = serving(request)
     done = await learning.learn(processor, session_id, await retrying(request, "learn"))
@@ -109,24 +121,24 @@ async def learn(session_id: str, request: Request) -> Json:
     )
 
 
-@router.post("/sessions/{session_id}/clear-stm", responses=documented(404))
-async def clear_stm(session_id: str, request: Request) -> Json:
+@router.post("/sessions/{session_id}/clear-stm", response_model=answers.Cleared, responses=documented(404))
+async def clear_stm(session_id: SessionId, request: Request) -> Json:
     """Empty the short-term memory."""
     processor = serving(request)
     session = await learning.clear_stm(processor, session_id)
     return Json({"status": "cleared", **_who(processor, session), "scope": "stm"})
 
 
-@router.post("/sessions/{session_id}/clear-all", responses=documented(404))
-async def clear_all(session_id: str, request: Request) -> Json:
+@router.post("/sessions/{session_id}/clear-all", response_model=answers.Cleared, responses=documented(404))
+async def clear_all(session_id: SessionId, request: Request) -> Json:
     """Empty the short-term memory and forget everything that the session's node has learned, for all its sessions."""
     processor = serving(request)
     session = await learning.clear_all(processor, session_id)
     return Json({"status": "cleared", **_who(processor, session), "scope": "node"})
 
 
-@router.post("/sessions/{session_id}/finalize-training", responses=documented(404))
-async def finalize_training(session_id: str, request: Request) -> Json:
+@router.post("/sessions/{session_id}/finalize-training", response_model=answers.Trained, responses=documented(404))
+async def finalize_training(session_id: SessionId, request: Request) -> Json:
     """Answer when everything learned so far is durable, indexed and folded; no score changes by it."""
     processor = serving(request)
     trained = await learning.finalize_training(processor, session_id)
@@ -142,9 +154,9 @@ async def finalize_training(session_id: str, request: Request) -> Json:
     )
 
 
-@router.get("/sessions/{session_id}/predictions", responses=documented(400, 404))
+@router.get("/sessions/{session_id}/predictions", response_model=answers.Predictions, responses=documented(400, 404))
 async def predictions(
-    session_id: str,
+    session_id: SessionId,
     request: Request,
     max_predictions: MaxPredictions = None,
     recall_threshold: RecallThreshold = None,
@@ -158,8 +170,8 @@ async def predictions(
     return _predicted(processor, await predicting.predict(processor, session_id, asked.overrides()))
 
 
-@router.post("/sessions/{session_id}/predictions", responses=documented(400, 404))
-async def predictions_of(session_id: str, request: Request, body: wire.Predicting | None = None) -> Json:
+@router.post("/sessions/{session_id}/predictions", response_model=answers.Predictions, responses=documented(400, 404))
+async def predictions_of(session_id: SessionId, request: Request, body: wire.Predicting | None = None) -> Json:
     """Predict from a short-term memory given here, as if the session had observed it; the session stays as it is."""
     processor = serving(request)
     asked = body or wire.Predicting()
@@ -167,16 +179,16 @@ async def predictions_of(session_id: str, request: Request, body: wire.Predictin
     return _predicted(processor, await predicting.predict(processor, session_id, asked.overrides(), given))
 
 
-@router.get("/sessions/{session_id}/percept-data", responses=documented(404))
-async def percept_data(session_id: str, request: Request) -> Json:
+@router.get("/sessions/{session_id}/percept-data", response_model=answers.PerceptData, responses=documented(404))
+async def percept_data(session_id: SessionId, request: Request) -> Json:
     """Show what the last accepted observation held."""
     processor = serving(request)
     session = await processor.sessions.open(session_id)
     return Json({"percept_data": shown.percept(session), **_who(processor, session)})
 
 
-@router.get("/sessions/{session_id}/cognition-data", responses=documented(404))
-async def cognition_data(session_id: str, request: Request) -> Json:
+@router.get("/sessions/{session_id}/cognition-data", response_model=answers.CognitionData, responses=documented(404))
+async def cognition_data(session_id: SessionId, request: Request) -> Json:
     """Show what the session has in mind: its short-term memory, what it has accumulated, and what it last expected."""
     processor = serving(request)
     session = await processor.sessions.open(session_id)

@@ -1,4 +1,4 @@
-"""The fold of learnings into a pattern, pure: what a store and every matcher do with a `Learning`.
+"""The fold of learnings into a pattern, pure: what every matcher does with a `Learning` or a `Merging`.
 
 Called by `oracle`; what the stores keep is read from the matcher, so that a document and the index in memory never
 differ (service.md, "Memory is a log").
@@ -24,6 +24,25 @@ def learned(record: PatternRecord | None, learning: Learning) -> PatternRecord:
         emotives=(*before.emotives, *learning.emotives)[-learning.persistence :],
         affinity=_added(before.affinity, learning.affinity),
         metadata=_united(before.metadata, learning.metadata),
+    )
+
+
+def merged(record: PatternRecord | None, other: PatternRecord) -> PatternRecord:
+    """Return the pattern after `other`, the same pattern of another KB, has joined it.
+
+    The events of the first stay. `other`'s emotives count as the newer ones, and the window keeps the length of the
+    longer of the two: neither KB's `persistence` is known here.
+    """
+    if record is None:
+        return other
+    length = max(len(record.emotives), len(other.emotives))
+    return PatternRecord(
+        name=record.name,
+        events=record.events,
+        frequency=record.frequency + other.frequency,
+        emotives=(*record.emotives, *other.emotives)[-length:] if length else (),
+        affinity=_added(record.affinity, other.affinity),
+        metadata=_united(record.metadata, other.metadata),
     )
 
 

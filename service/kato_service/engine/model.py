@@ -54,9 +54,6 @@ class Clearing:
     op_id: str
 
 
-Operation = Learning | Deletion | Clearing
-
-
 @dataclass(frozen=True, slots=True)
 class PatternRecord:
     """A pattern as it stands: the fold of its learnings. `metadata` values are sorted and distinct."""
@@ -67,6 +64,21 @@ class PatternRecord:
     emotives: tuple[Emotives, ...] = ()
     affinity: Mapping[str, int] = field(default_factory=dict)
     metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """Patterns and vectors as they stood in another KB join this one (service.md, import).
+
+    Frequencies and affinities are added, metadata united; a vector that is known already stays.
+    """
+
+    op_id: str
+    records: tuple[PatternRecord, ...]
+    vectors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+Operation = Learning | Deletion | Clearing | Merging
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from kato_service.engine.answer import render
 from kato_service.engine.blocks import Aligner
 from kato_service.engine.counts import Statistics
 from kato_service.engine.ensemble import canonical, summed
-from kato_service.engine.fold import learned
+from kato_service.engine.fold import learned, merged
 from kato_service.engine.metrics import measure
 from kato_service.engine.model import (
     Deletion,
     Events,
     Learning,
+    Merging,
     Operation,
     PatternRecord,
     SymbolStatistics,
@@ -50,6 +51,10 @@ class OracleMatcher:
             self._vectors.learn(operation.vectors)
         elif isinstance(operation, Deletion):
             self._remove(operation.name)
+        elif isinstance(operation, Merging):
+            for record in operation.records:
+                self._put(merged(self._records.get(record.name), record))
+            self._vectors.learn(operation.vectors)
         else:
             self._clear()
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from kato_service.engine._matcher import Index
+from kato_service.engine.fold import merged
 from kato_service.engine.model import (
     Deletion,
     Events,
     Learning,
+    Merging,
     Operation,
     PatternRecord,
     SymbolStatistics,
@@ -55,6 +57,10 @@ class RustMatcher:
                 self._vectors.setdefault(symbol, vector)
         elif isinstance(operation, Deletion):
             self._index.delete(operation.name)
+        elif isinstance(operation, Merging):
+            for record in operation.records:  # each is put in the place of what is known of it
+                self._index.load([merged(self.record(record.name), record)])
+            self.load((), operation.vectors)
         else:
             self._clear()
 

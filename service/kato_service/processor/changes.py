@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kato_service.engine.model import Deletion, Learning, Operation
+from kato_service.engine.model import Deletion, Learning, Merging, Operation
 
 
 @dataclass(slots=True)
@@ -19,10 +19,15 @@ class Changes:
 
     def note(self, operation: Operation) -> None:
         """Take in one operation."""
-        self.operations += 1
+        self.operations += len(operation.records) if isinstance(operation, Merging) else 1
         if isinstance(operation, Learning):
             self.patterns.add(operation.name)
             self.deleted.discard(operation.name)
+            self.vectors |= operation.vectors.keys()
+        elif isinstance(operation, Merging):
+            names = {record.name for record in operation.records}
+            self.patterns |= names
+            self.deleted -= names
             self.vectors |= operation.vectors.keys()
         elif isinstance(operation, Deletion):
             self.patterns.discard(operation.name)

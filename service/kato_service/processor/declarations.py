@@ -47,8 +47,12 @@ class Declarations:
             DeclarationNotFound: there is none of this uid.
         """
         async with self._turn:
+            known = await self._store.declaration(uid)
+            session = await self._sessions.find(known.session_id) if known else None
             if not await self._store.withdraw(uid):
                 raise DeclarationNotFound(uid)
+            if session is not None:
+                self._sessions.note_gone(session, "explicit_delete")
 
     async def renew(self, uid: str) -> None:
         """Make the session of a declaration again if it is gone and to be renewed."""
@@ -90,6 +94,7 @@ class Declarations:
         session = self._declared(self._sessions.new(record.user_id), record)
         if not await self._store.declare(Declaration(record, session.id), session, known):
             return None
+        self._sessions.note_made(session)
         return _state(record, session.id, session)
 
     async def _bring(self, session_id: str, record: DeclarationRecord) -> Session:

@@ -37,6 +37,18 @@ class EmptyMemory(Rejected):
         super().__init__("stm", [], "a short-term memory with at least one event")
 
 
+class InvalidExport(Rejected):
+    """What is to be imported is no whole, undamaged export."""
+
+
+class MemoryNotEmpty(Rejected):
+    """An import without `merge` meets a knowledge base that holds something."""
+
+    def __init__(self, node: str, patterns: int) -> None:
+        allowed = f"a node that has learned nothing (this one has {patterns} patterns), or merge=true to add to it"
+        super().__init__("node_id", node, allowed)
+
+
 class KeyReused(Rejected):
     """An idempotency key came again with a different request."""
 

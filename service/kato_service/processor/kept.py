@@ -28,6 +28,8 @@ class KeptPredictions:
     """The newest answers, the oldest going first when they outgrow `max_bytes`."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.hits = 0
+        self.misses = 0
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._bytes = 0
         self._max_bytes = max_bytes
@@ -40,6 +42,18 @@ class KeptPredictions:
         while self._bytes > self._max_bytes:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= len(oldest.body)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The bytes that are kept, and the most that may be."""
+        return self._bytes, self._max_bytes
+
+    def count(self, *, hit: bool) -> None:
+        """Count a question that was, or was not, answered from here."""
+        self.hits, self.misses = self.hits + hit, self.misses + (not hit)
 
     def get(self, session_id: str) -> Kept | None:
         """Return the session's last answer, or None."""

@@ -11,13 +11,15 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from itertools import islice
 from typing import TypeVar
+from weakref import WeakSet
 
 import structlog
 
-from kato_service.engine.model import Events, Matcher, Operation, PatternRecord
+from kato_service.engine.model import Events, Learning, Matcher, Operation, PatternRecord
 from kato_service.processor.changes import Changes
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken, StoreUnavailable
 from kato_service.processor.gate import Gate
+from kato_service.processor.point_in_time import PointInTime
 from kato_service.processor.ports import Clock, Entry, Fold, MemoryStore
 from kato_spec.errors import KatoError
 from kato_spec.parameters import Parameters
@@ -29,7 +31,8 @@ UNSEEN = 20  # times that an entry may be taken without being there to read
 UNSEEN_SECONDS = 0.005  # more between two looks for it, each time
 KEEP_OP_IDS = 24 * 3600.0  # seconds beyond compaction
 Result = TypeVar("Result")
-Tell = Callable[[str, int], None]
+Learned = Callable[[str, Learning], None]
+Appended = Callable[[str, int], None]
 Waiting = tuple[Sequence[Operation], "asyncio.Future[int]"]
 log = structlog.get_logger()
 
@@ -37,7 +40,8 @@ log = structlog.get_logger()
 class Knowledge:
     """The KB of one node. Used on the event loop; only matching leaves it, for `threads`.
 
-    `matcher` may be read between two awaits. `seq` is the last entry it holds. `tell` hears of each entry appended.
+    `matcher` may be read between two awaits. `seq` is the last entry it holds. `learned` hears of every learning that
+    is folded in after the KB was loaded, whoever learned it; `appended` of every entry that this replica appends.
     """
 
     def __init__(
@@ -48,19 +52,22 @@ class Knowledge:
         clock: Clock,
         make: Callable[[], Matcher],
         threads: Executor,
-        tell: Tell = lambda _node, _seq: None,
+        learned: Learned = lambda _node, _learning: None,
+        appended: Appended = lambda _node, _seq: None,
     ) -> None:
         self.node = node
+        self._learned, self._appended = learned, appended
         self.matcher = make()
         self.seq = 0
         self._folded = 0
         self._changes = Changes()
-        self._store, self._clock, self._make, self._threads, self._tell = store, clock, make, threads, tell
+        self._store, self._clock, self._make, self._threads = store, clock, make, threads
         self._gate = Gate()
         self._advancing = asyncio.Lock()
         self._folding = asyncio.Lock()
         self._queue: list[Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._points: WeakSet[PointInTime] = WeakSet()
         self._writing = False
 
     async def load(self, report: Callable[[int], None] = lambda _: None) -> None:
@@ -80,7 +87,7 @@ class Knowledge:
             async with self._gate.writing():
                 self.matcher, self._changes = matcher, Changes()
                 self.seq = self._folded = snapshot.seq
-                self._take(entries)
+                self._take(entries, told=False)
             return
 
     async def commit(self, operations: Sequence[Operation]) -> int:
@@ -122,6 +129,16 @@ class Knowledge:
         """Return the bytes that the index holds. Runs off the event loop: counting takes as long as there are parts."""
         await self._gate.enter()
         return sum((await self._reading(self.matcher.memory)).values())
+
+    def point_in_time(self) -> PointInTime:
+        """Return the KB as it stands now, to be read piece by piece while it goes on."""
+        point = PointInTime(self.matcher)
+        self._points.add(point)
+        return point
+
+    async def knows(self, op_id: str) -> bool:
+        """Say whether the log holds this operation, or held it within the last 24 hours."""
+        return op_id in await self._store.known(self.node, (op_id,))
 
     async def fold(self) -> None:
         """Write what has changed into the store's patterns and let the log behind it go."""
@@ -166,7 +183,7 @@ class Knowledge:
                     self._queue = []
                 else:
                     _answer(batch, self.seq)
-                    self._tell(self.node, self.seq)
+                    self._appended(self.node, self.seq)
                 self._fold_when_due()
         finally:
             self._writing = False
@@ -206,11 +223,15 @@ class Knowledge:
         async with self._gate.writing():
             self._take(entries)
 
-    def _take(self, entries: Iterable[Entry]) -> None:
+    def _take(self, entries: Iterable[Entry], *, told: bool = True) -> None:
         for entry in entries:
             for operation in entry.operations:
+                for point in self._points:
+                    point.before(operation)
                 self.matcher.apply(operation)
                 self._changes.note(operation)
+                if told and isinstance(operation, Learning):
+                    self._learned(self.node, operation)
             self.seq = entry.seq
 
     def _fold_when_due(self) -> None:

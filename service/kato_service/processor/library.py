@@ -12,21 +12,28 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from kato_service.engine.model import Matcher
-from kato_service.processor.knowledge import Knowledge, Tell
+from kato_service.processor.knowledge import Appended, Knowledge, Learned
 from kato_service.processor.ports import Clock, MemoryStore
 
 KEPT_EMPTY = 1024
 
 
 class Library:
-    """The processor's KBs. `loaded_patterns` counts up while they are read."""
+    """The processor's KBs. `loaded_patterns` counts up while they are read; `threads` match at once."""
 
     def __init__(
-        self, store: MemoryStore, clock: Clock, make: Callable[[], Matcher], tell: Tell = lambda _node, _seq: None
+        self,
+        store: MemoryStore,
+        clock: Clock,
+        make: Callable[[], Matcher],
+        *,
+        learned: Learned = lambda _node, _learning: None,
+        appended: Appended = lambda _node, _seq: None,
     ) -> None:
         self.loaded_patterns = 0
-        self._store, self._clock, self._make, self._tell = store, clock, make, tell
-        self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="matching")
+        self._store, self._clock, self._make, self._learned, self._appended = store, clock, make, learned, appended
+        self.threads = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="matching")
         self._bases: dict[str, Knowledge] = {}
         self._empty: OrderedDict[str, Knowledge] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Knowledge]] = {}
@@ -95,7 +102,13 @@ class Library:
 
     async def _read(self, node: str) -> Knowledge:
         base = Knowledge(
-            node, store=self._store, clock=self._clock, make=self._make, threads=self._threads, tell=self._tell
+            node,
+            store=self._store,
+            clock=self._clock,
+            make=self._make,
+            threads=self._threads,
+            learned=self._learned,
+            appended=self._appended,
         )
         await base.load(self._count)
         return base

@@ -184,6 +184,8 @@ async def observe(
         return course.outcome(processor.sessions.owner), observed
 
     done = await processor.sessions.act(session_id, step, OBSERVED, retry=retry)
+    if done.result.at_rest and not done.repeated:
+        _tell_at_rest(processor, done.session, 1)
     await keep_up(processor, done.session)
     return done
 
@@ -206,8 +208,18 @@ async def observe_sequence(
         return course.outcome(processor.sessions.owner), observed
 
     done = await processor.sessions.act(session_id, step, SEQUENCE_OBSERVED, retry=retry)
+    results = done.result.results
+    if results and results[-1].at_rest and not done.repeated:
+        _tell_at_rest(processor, done.session, len(results))
     await keep_up(processor, done.session)
     return done
+
+
+def _tell_at_rest(processor: Processor, session: Session, observations: int) -> None:
+    """Tell that the stream has come to rest by the last `observations`; nothing when it was at rest before them."""
+    if session.quiet - observations < processor.parameters.resolve(session.config).quiescence:
+        data = {"session_id": session.id, "node_id": session.node, "user_id": session.node}
+        processor.events.publish("session.at_rest", {**data, "observations_without_symbols": session.quiet})
 
 
 async def _run(course: Course, observations: Sequence[Observation], plan: Plan) -> SequenceObserved:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from kato_service.processor.errors import StaleGeneration
+from kato_service.processor.events import Events
 from kato_service.processor.ports import SessionStore
 from kato_spec.parameters import Parameters, parse_overrides, resolve
 from kato_spec.records import ParametersRecord, SessionDefaults
@@ -18,9 +19,9 @@ CACHED = 1024
 class LiveParameters:
     """The record that is live, if any was ever put, over the defaults of `kato_spec.parameters`."""
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: SessionStore, events: Events) -> None:
         self.record: ParametersRecord | None = None
-        self._store = store
+        self._store, self._events = store, events
         self._values: Mapping[str, Any] = {}
         self._resolved: dict[bytes, Parameters] = {}
 
@@ -52,6 +53,8 @@ class LiveParameters:
         parse_overrides(record.parameters)
         await self._store.save_parameters(record)
         self._go_live(record)
+        changed = {"generation": record.generation, "display_name": record.display_name}
+        self._events.publish("parameters.changed", {**changed, "parameters": self.resolve({}).model_dump()})
 
     async def offer(self, record: ParametersRecord) -> None:
         """Make `record` live unless the live one is of the same uid and as new or newer.

@@ -67,6 +67,20 @@ class Page:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoreUsage:
+    """How a store is used at this moment. `kind`: "sqlite", "mongodb", "redis" or "memory".
+
+    `connections` are open, `in_use` of them at work, `waiting` callers have none yet; `limit` None is no limit.
+    """
+
+    kind: str
+    connections: int = 0
+    in_use: int = 0
+    waiting: int = 0
+    limit: int | None = None
+
+
 class MemoryStore(Protocol):
     """The long-term memory of one processor: per node (KB) an append-only log and its fold."""
 
@@ -77,6 +91,9 @@ class MemoryStore(Protocol):
             SequenceTaken: `entry.seq` is not the last one's plus one.
             RepeatedOperation: the log holds, or held within the last 24 hours, operations of the same op_id.
         """
+
+    async def known(self, node: str, op_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of `op_ids` that the log holds, or held within the last 24 hours."""
 
     async def tail(self, node: str, after: int) -> Sequence[Entry]:
         """Return the entries from `after` + 1 on, gapless.
@@ -100,6 +117,9 @@ class MemoryStore(Protocol):
 
     async def nodes(self) -> Sequence[str]:
         """Return every node that has a KB, sorted."""
+
+    def usage(self) -> StoreUsage:
+        """Return how it is used at this moment, without asking it."""
 
     async def ping(self) -> None:
         """Return when the store answers and can be written."""
@@ -174,6 +194,9 @@ class SessionStore(Protocol):
 
     async def save_parameters(self, record: ParametersRecord) -> None:
         """Keep the live parameters."""
+
+    def usage(self) -> StoreUsage:
+        """Return how it is used at this moment, without asking it."""
 
     async def ping(self) -> None:
         """Return when the store answers and can be written."""

@@ -68,8 +68,11 @@ async def last_predictions(processor: Processor, session: Session) -> bytes:
 async def _ask_and_keep(processor: Processor, session: Session, parameters: Parameters) -> bytes:
     knowledge = await processor.library.read(session.node)
     kept = processor.kept.get(session.id)
-    if kept and kept.seq == knowledge.seq >= session.seq and (kept.stm, kept.parameters) == (session.stm, parameters):
+    same = kept and kept.seq == knowledge.seq >= session.seq
+    if kept and same and (kept.stm, kept.parameters) == (session.stm, parameters):
+        processor.kept.count(hit=True)
         return kept.body
+    processor.kept.count(hit=False)
     await knowledge.reach(session.seq)
     seq, body = await knowledge.predict(session.stm, parameters)
     processor.kept.put(session.id, Kept(seq, session.stm, parameters, body))

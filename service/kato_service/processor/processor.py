@@ -6,15 +6,17 @@ Made by the composition root; the flows `observe`, `learn` and `predict` are giv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
 
-from kato_service.engine.model import Matcher
+from kato_service.engine.model import Learning, Matcher
+from kato_service.engine.naming import shown_name
 from kato_service.processor.declarations import Declarations
 from kato_service.processor.directives import Directives
 from kato_service.processor.errors import StillLoading, StoreUnavailable
+from kato_service.processor.events import Events
 from kato_service.processor.kept import KeptPredictions
 from kato_service.processor.library import Library
 from kato_service.processor.parameters import LiveParameters
@@ -51,12 +53,15 @@ class Processor:
         self.clock = clock
         self.matcher_kind = make_matcher().kind
         self.replicas = Replicas(sharing.wakeups, self._library, self.look) if sharing else None
-        self.library = Library(memory, clock, make_matcher, self.replicas.learned if self.replicas else _nobody)
-        self.parameters = LiveParameters(sessions)
-        self.sessions = Sessions(sessions, self.library, self.parameters, clock, ids)
+        self.events = Events(clock)
+        appended = self.replicas.learned if self.replicas else _nobody
+        self.library = Library(memory, clock, make_matcher, learned=self._tell_learned, appended=appended)
+        self.parameters = LiveParameters(sessions, self.events)
+        self.sessions = Sessions(sessions, self.library, self.parameters, self.events, clock=clock, ids=ids)
         self.declarations = Declarations(sessions, self.sessions)
         self.directives = Directives(sharing.directives if sharing else None, self.parameters, self.declarations)
         self.kept = KeptPredictions()
+        self.importing = asyncio.Lock()
         self._name = name
         self._memory, self._store, self._sharing = memory, sessions, sharing
         self._sweeper: asyncio.Task[None] | None = None
@@ -111,6 +116,10 @@ class Processor:
         """Raise `StillLoading` while the memory is not whole."""
         if not self.loaded:
             raise StillLoading
+
+    def stores(self) -> Mapping[str, MemoryStore | SessionStore]:
+        """Return the stores by what they keep, to be asked how they are."""
+        return {"memory": self._memory, "sessions": self._store}
 
     async def issues(self) -> list[str]:
         """Say what keeps the processor from serving; nothing when it serves."""
@@ -175,6 +184,11 @@ class Processor:
         await self.library.load()
         await self.sessions.recover()
         await self.sweep()
+
+    def _tell_learned(self, node: str, learning: Learning) -> None:
+        session_id, _, _ = learning.op_id.rpartition(":")
+        data = {"pattern_name": shown_name(learning.name), "node_id": node, "user_id": node, "session_id": session_id}
+        self.events.publish_here("pattern.learned", {**data, "length": sum(map(len, learning.events))})
 
     async def _sweep_for_ever(self) -> None:
         while True:

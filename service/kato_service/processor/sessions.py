@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 import orjson
@@ -17,6 +17,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from kato_service.processor.errors import KeyReused, SessionNotFound, StoreUnavailable
+from kato_service.processor.events import Events
 from kato_service.processor.library import Library
 from kato_service.processor.model import Answer, Declaration, Pending, Session
 from kato_service.processor.parameters import LiveParameters
@@ -44,16 +45,26 @@ class Done(Generic[Result]):
 
     session: Session
     result: Result
+    repeated: bool = False  # the answer is that of an earlier request
 
 
 class Sessions:
     """The sessions of one processor. `owner` names this process among those that share the store."""
 
     def __init__(
-        self, store: SessionStore, library: Library, parameters: LiveParameters, clock: Clock, ids: Ids
+        self,
+        store: SessionStore,
+        library: Library,
+        parameters: LiveParameters,
+        events: Events,
+        *,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
         self.store = store
+        self.events = events
         self.owner = ids.version()
+        self.operations = 0
         self.created = 0
         self.deleted = 0
         self._library, self._parameters, self._clock, self._ids = library, parameters, clock, ids
@@ -104,8 +115,19 @@ class Sessions:
         """
         limit = self._parameters.sessions.max_active if limited else 0
         kept = await self.store.create(session, limit=limit, now=session.created_at)
-        self.created += kept
+        if kept:
+            self.note_made(session)
         return kept
+
+    def note_made(self, session: Session) -> None:
+        """Count and tell that a session was made."""
+        self.created += 1
+        self.events.publish("session.created", {**_named(session), "ttl_seconds": session.ttl_seconds})
+
+    def note_gone(self, session: Session, reason: Literal["explicit_delete", "expired"]) -> None:
+        """Count and tell that a session is no more."""
+        self.deleted += 1
+        self.events.publish("session.destroyed", {**_named(session), "reason": reason})
 
     async def find(self, session_id: str) -> Session | None:
         """Return the session if it is alive, and do not extend its life."""
@@ -118,6 +140,7 @@ class Sessions:
         Raises:
             SessionNotFound: there is none, or it has expired.
         """
+        self.operations += 1
         while True:
             session = await self._alive(session_id)
             if not session.auto_extend:
@@ -135,7 +158,7 @@ class Sessions:
         session = await self._alive(session_id)
         if not await self.store.delete(session_id):
             raise SessionNotFound(session_id)
-        self.deleted += 1
+        self.note_gone(session, "explicit_delete")
         return session
 
     async def page(self, *, node: str | None, after: Position | None, limit: int) -> Page:
@@ -168,6 +191,7 @@ class Sessions:
         Raises:
             SessionNotFound, KeyReused, StoreUnavailable, and whatever `step` raises.
         """
+        self.operations += 1
         async with self._turns.setdefault(session_id, asyncio.Lock()):
             while True:
                 session = await self._alive(session_id)
@@ -175,7 +199,7 @@ class Sessions:
                     await self._settle(session, session.pending, leftover=True)
                     continue
                 if retry and (answer := await self.store.answer(session_id, retry.key)):
-                    return Done(session, _repeated(answer, retry, kind))
+                    return Done(session, _repeated(answer, retry, kind), repeated=True)
                 changed, result = await step(session)
                 after = self._next(session, changed, slides=slides)
                 if await self.store.replace(after, session.version, self._answer(retry, result)):
@@ -190,7 +214,8 @@ class Sessions:
     async def expire(self) -> Sequence[Session]:
         """Let go what has expired, and return it."""
         gone = await self.store.expire(self._clock.now())
-        self.deleted += len(gone)
+        for session in gone:
+            self.note_gone(session, "expired")
         return gone
 
     async def _touched(self, session: Session) -> bool:
@@ -236,6 +261,10 @@ class Sessions:
         after = replace(session, version=self._ids.version(), pending=mark, seq=seq)
         # Not replaced: another request has seen to it and gone on from there.
         return after if await self.store.replace(after, session.version) else session
+
+
+def _named(session: Session) -> dict[str, Any]:
+    return {"session_id": session.id, "node_id": session.node, "user_id": session.node}
 
 
 def _repeated(answer: Answer, retry: Retry, kind: TypeAdapter[Result]) -> Result:

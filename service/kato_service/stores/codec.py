@@ -13,14 +13,15 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from kato_service.engine.model import Clearing, Deletion, Learning, Operation, PatternRecord
+from kato_service.engine.model import Clearing, Deletion, Learning, Merging, Operation, PatternRecord
 from kato_service.processor.model import Pending, Session
 
-_KINDS: Mapping[type[Operation], str] = {Learning: "learn", Deletion: "delete", Clearing: "clear"}
+_KINDS: Mapping[type[Operation], str] = {Learning: "learn", Deletion: "delete", Clearing: "clear", Merging: "merge"}
 _OPERATIONS: Mapping[str, TypeAdapter[Operation]] = {
     "learn": TypeAdapter(Learning),
     "delete": TypeAdapter(Deletion),
     "clear": TypeAdapter(Clearing),
+    "merge": TypeAdapter(Merging),
 }
 _PATTERN = TypeAdapter(PatternRecord)
 _SESSION = TypeAdapter(Session)
@@ -99,6 +100,8 @@ def _plain(value: Operation | PatternRecord) -> dict[str, Any]:
     plain = {field.name: getattr(value, field.name) for field in fields(value)}
     if "affinity" in plain:
         plain["affinity"] = {emotive: str(total) for emotive, total in plain["affinity"].items()}
+    if "records" in plain:
+        plain["records"] = [_plain(record) for record in plain["records"]]
     return plain
 
 

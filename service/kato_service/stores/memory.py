@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from kato_service.engine.model import PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken, TooManySessions
 from kato_service.processor.model import Answer, Declaration, Session
-from kato_service.processor.ports import Entry, Fold, Page, Position, Snapshot
+from kato_service.processor.ports import Entry, Fold, Page, Position, Snapshot, StoreUsage
 from kato_spec.records import ParametersRecord
 
 
@@ -47,6 +47,10 @@ class VolatileMemory:
             raise RepeatedOperation(frozenset(repeated))
         base.entries.append(entry)
         base.op_ids |= dict.fromkeys(op_ids, (entry.seq, entry.at))
+
+    async def known(self, node: str, op_ids: Sequence[str]) -> frozenset[str]:
+        """See `MemoryStore.known`."""
+        return frozenset(op_ids) & self._bases.get(node, _Base()).op_ids.keys()
 
     async def tail(self, node: str, after: int) -> Sequence[Entry]:
         """See `MemoryStore.tail`."""
@@ -84,6 +88,10 @@ class VolatileMemory:
     async def nodes(self) -> Sequence[str]:
         """See `MemoryStore.nodes`."""
         return sorted(self._bases)
+
+    def usage(self) -> StoreUsage:
+        """See `MemoryStore.usage`."""
+        return StoreUsage("memory")
 
     async def ping(self) -> None:
         """See `MemoryStore.ping`."""
@@ -205,6 +213,10 @@ class VolatileSessions:
     async def save_parameters(self, record: ParametersRecord) -> None:
         """See `SessionStore.save_parameters`."""
         self._parameters = record
+
+    def usage(self) -> StoreUsage:
+        """See `SessionStore.usage`."""
+        return StoreUsage("memory")
 
     async def ping(self) -> None:
         """See `SessionStore.ping`."""

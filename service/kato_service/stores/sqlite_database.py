@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from kato_service.processor.errors import StoreDamaged, StoreUnavailable, UnsupportedSchema
+from kato_service.processor.ports import StoreUsage
 from kato_spec.errors import KatoError
 
 Result = TypeVar("Result")
@@ -58,6 +59,10 @@ class Database:
         if self._running is None:
             self._start()
         return await answer
+
+    def usage(self) -> StoreUsage:
+        """Return how the one connection is used."""
+        return StoreUsage("sqlite", 1, int(self._running is not None), len(self._waiting), 1)
 
     async def close(self) -> None:
         """Let everything that waits finish, then close the file."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kato_service.engine.model import PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken
-from kato_service.processor.ports import Entry, Fold, Snapshot
+from kato_service.processor.ports import Entry, Fold, Snapshot, StoreUsage
 from kato_service.stores import codec
 from kato_service.stores.sqlite_database import Database
 
@@ -50,6 +50,10 @@ class SqliteMemory:
         body = codec.dump_operations(entry.operations)
         await self.database.run(lambda connection: _append(connection, node, entry, body))
 
+    async def known(self, node: str, op_ids: Sequence[str]) -> frozenset[str]:
+        """See `MemoryStore.known`."""
+        return await self.database.run(lambda connection: _known(connection, _find(connection, node)[0], op_ids))
+
     async def tail(self, node: str, after: int) -> Sequence[Entry]:
         """See `MemoryStore.tail`."""
         rows = await self.database.run(lambda connection: _tail(connection, node, after))
@@ -84,6 +88,10 @@ class SqliteMemory:
 
         return await self.database.run(job)
 
+    def usage(self) -> StoreUsage:
+        """See `MemoryStore.usage`."""
+        return self.database.usage()
+
     async def ping(self) -> None:
         """See `MemoryStore.ping`."""
         await self.database.run(lambda connection: None)
@@ -99,14 +107,18 @@ def _find(connection: sqlite3.Connection, node: str) -> tuple[int, int]:
     return row or (0, 0)
 
 
+def _known(connection: sqlite3.Connection, kb: int, op_ids: Sequence[str]) -> frozenset[str]:
+    query = "SELECT 1 FROM operation WHERE kb = ? AND op_id = ?"
+    return frozenset(op_id for op_id in op_ids if connection.execute(query, (kb, op_id)).fetchone())
+
+
 def _append(connection: sqlite3.Connection, node: str, entry: Entry, body: bytes) -> None:
     kb, folded = _find(connection, node)
     last = connection.execute("SELECT max(seq) FROM entry WHERE kb = ?", (kb,)).fetchone()[0] or folded
     if entry.seq != last + 1:
         raise SequenceTaken(node, entry.seq)
     op_ids = [operation.op_id for operation in entry.operations]
-    known = "SELECT 1 FROM operation WHERE kb = ? AND op_id = ?"
-    if repeated := frozenset(op_id for op_id in op_ids if connection.execute(known, (kb, op_id)).fetchone()):
+    if repeated := _known(connection, kb, op_ids):
         raise RepeatedOperation(repeated)
     if not kb:
         kb = connection.execute("INSERT INTO kb (node) VALUES (?)", (node,)).lastrowid or 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kato_service.processor.errors import TooManySessions
 from kato_service.processor.model import Answer, Declaration, Session
-from kato_service.processor.ports import Page, Position
+from kato_service.processor.ports import Page, Position, StoreUsage
 from kato_service.stores import codec
 from kato_service.stores.recent import RecentSessions
 from kato_service.stores.sqlite_database import Database
@@ -232,6 +232,10 @@ class SqliteSessions:
         """See `SessionStore.save_parameters`."""
         query = "INSERT OR REPLACE INTO parameters VALUES (1, ?)"
         await self.database.run(lambda connection: connection.execute(query, (record.model_dump_json(),)))
+
+    def usage(self) -> StoreUsage:
+        """See `SessionStore.usage`."""
+        return self.database.usage()
 
     async def ping(self) -> None:
         """See `SessionStore.ping`."""

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from kato_service.api import applications
+from kato_service.api.front_door import Guard
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.kept import Kept, KeptPredictions
 from kato_service.processor.processor import Processor
@@ -15,7 +16,7 @@ from tests.support.processors import World
 
 
 def client(processor: Processor) -> httpx.AsyncClient:
-    app = applications.api(processor, max_body_bytes=10_000)
+    app = applications.api(applications.new_monitor(processor), Guard((), 10_000, processor.id))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://test")
 
