@@ -15,7 +15,11 @@ from kato_cli.start import start
 from kato_service.settings import Settings
 from kato_spec.parameters import OLDER_NAMES, Parameters, allowed, default_of
 
-COMMANDS = "start apply delete list stop status logs observe learn predict stm serve demo".split()  # noqa: SIM905 - as read
+COMMANDS = [
+    *("start", "apply", "delete", "list", "stop", "restart", "status", "logs", "sessions", "observe", "learn"),
+    *("predict", "stm", "serve", "demo", "session"),
+]
+SESSION_COMMANDS = ["session new", "session get", "session rm"]
 PROGRAMS = {"kato": KATO, "kubectl kato": KUBECTL}
 Run = Callable[..., tuple[int, str, str]]
 
@@ -43,9 +47,9 @@ def test_both_programs_have_the_same_commands(kato: Run, name: str) -> None:
     assert ("never\n  talks to a cluster" in out) == (name != "kato")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *SESSION_COMMANDS])
 def test_every_command_has_help_with_examples(kato: Run, command: str) -> None:
-    code, out, _ = kato(command, "--help")
+    code, out, _ = kato(*command.split(), "--help")
     assert code == 0
     assert out.startswith(f"Usage: kato {command} ")
     assert f"\n  Examples:\n    kato {command}" in out
