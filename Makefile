@@ -26,7 +26,7 @@ $(VENV)/.run: pyproject.toml $(CRATE_SOURCES)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or newer on PATH" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service,gateway]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(CRATE_SOURCES) | $(VENV)/.run

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from kato_cli import apply, demo, listing, serve, sessions, start, stop, talk
+from kato_cli import apply, demo, gateway, listing, serve, sessions, start, stop, talk
 from kato_cli.terminal import notice, say
 from kato_client import KatoClientError
 from kato_operator.local.files import InvalidFiles
@@ -74,6 +74,7 @@ def program(about: str) -> typer.Typer:
     app.command(epilog=examples("kato predict first", "kato predict first -o json"))(talk.predict)
     app.command(epilog=examples("kato stm first"))(talk.stm)
     app.command(epilog=examples("kato serve --processor-id first --port 8000 --data-dir ./memory"))(serve.serve)
+    app.command(epilog=examples("kato gateway", "kato gateway --port 8080 --host 0.0.0.0"))(gateway.gateway)
     app.command(epilog=examples("kato demo", "kato demo --sentences 500"))(demo.demo)
     return app
 

@@ -17,7 +17,7 @@ from kato_spec.parameters import OLDER_NAMES, Parameters, allowed, default_of
 
 COMMANDS = [
     *("start", "apply", "delete", "list", "stop", "restart", "status", "logs", "sessions", "observe", "learn"),
-    *("predict", "stm", "serve", "demo", "session"),
+    *("predict", "stm", "serve", "gateway", "demo", "session"),
 ]
 SESSION_COMMANDS = ["session new", "session get", "session rm"]
 PROGRAMS = {"kato": KATO, "kubectl kato": KUBECTL}
