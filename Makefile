@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUITE ?= smoke
 OUT ?= bench-$(SUITE).jsonl
 CLUSTER ?= dev
-SOURCES := crds operator service tests
+SOURCES := crds examples operator service tests
 CRATE := service/kato_matcher
 CARGO := cargo
 CRATE_SOURCES := $(wildcard $(CRATE)/src/*.rs $(CRATE)/Cargo.*)
@@ -42,6 +42,7 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m kato_spec.generate --check
+	$(BIN)/python -m kato_cli.reference --check
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
 check-rust: ## format, lint and unit tests of the fast matcher's crate
@@ -66,8 +67,9 @@ format: $(VENV)/.dev ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(CARGO) fmt --manifest-path $(CRATE)/Cargo.toml
 
-generate: $(VENV)/.dev ## write the files that are made from the models
+generate: $(VENV)/.dev ## write the files that are made from the models and the help texts
 	$(BIN)/python -m kato_spec.generate
+	$(BIN)/python -m kato_cli.reference
 
 bench: $(VENV)/.dev ## measure: make bench SUITE=smoke OUT=file
 	$(BIN)/python -m tests.bench --suite $(SUITE) --out $(OUT)

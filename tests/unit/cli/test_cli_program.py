@@ -6,9 +6,11 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from kato_cli import reference
 from kato_cli.main import KATO, KUBECTL, program, run
 from kato_cli.serve import serve
 from kato_cli.start import start
@@ -108,3 +110,15 @@ def test_wrong_usage_is_one_line_with_what_to_do(kato: Run, words: list[str]) ->
 def test_a_home_that_cannot_be_is_one_line(kato: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KATO_HOME", "/dev/null")
     assert kato("list") == (1, "", "kato: /dev/null: File exists\n")
+
+
+def test_the_reference_page_is_checked_for_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "cli.md"
+    assert reference.main(["--check", str(page)]) == 1
+    assert reference.main([str(page)]) == 0
+    assert reference.main(["--check", str(page)]) == 0
+    page.write_text(page.read_text().replace("Stop instances.", "End instances."))
+    assert reference.main(["--check", str(page)]) == 1
+    assert "run `make generate`" in capsys.readouterr().err
+    for command in [*COMMANDS, *SESSION_COMMANDS]:
+        assert f"\n## kato {command}\n" in page.read_text()
