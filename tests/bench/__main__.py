@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import engine, machine, smoke
+from tests.bench import cli, engine, machine, smoke
 from tests.bench.rows import Row, print_table, write_lines
 
-SUITES: dict[str, Callable[[], Iterator[Row]]] = {"smoke": smoke.rows, "engine": engine.rows}
+SUITES: dict[str, Callable[[], Iterator[Row]]] = {"smoke": smoke.rows, "engine": engine.rows, "cli": cli.rows}
 
 
 def main() -> None:

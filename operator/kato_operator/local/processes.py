@@ -55,11 +55,11 @@ class Found:
 
 
 def spawn(environment: Mapping[str, str], directory: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start `kato serve` in a session of its own, so that it outlives this program and its terminal."""
+    """Start the service in a session of its own, so that it outlives this program and its terminal."""
     # Appended to: what the last run said is what one wants to read after a crash.
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "kato_cli", "serve"],
+            [sys.executable, "-m", "kato_service"],
             env=dict(environment),
             cwd=directory,
             stdin=subprocess.DEVNULL,
@@ -139,7 +139,9 @@ def _found(home: Home, process: psutil.Process) -> Found | None:
 def _serves(process: psutil.Process, instance_id: str) -> bool:
     """Tell the service from another program that inherited its environment."""
     words = process.cmdline()
-    return process.status() != psutil.STATUS_ZOMBIE and ("kato_cli" in words or words[:1] == [child_name(instance_id)])
+    return process.status() != psutil.STATUS_ZOMBIE and (
+        "kato_service" in words or words[:1] == [child_name(instance_id)]
+    )
 
 
 def _running(pid: int) -> psutil.Process | None:
