@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUITE ?= smoke
 OUT ?= bench-$(SUITE).jsonl
 CLUSTER ?= dev
-SOURCES := crds operator service tests
+SOURCES := crds examples operator service tests
 CRATE := service/kato_matcher
 CRATE_SOURCES := $(shell find $(CRATE)/src -name '*.rs') $(wildcard $(CRATE)/Cargo.*)
 WITH_CARGO := $(CRATE)/with-cargo
@@ -25,7 +25,7 @@ $(VENV)/.run: pyproject.toml $(CRATE_SOURCES)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or newer on PATH" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(WITH_CARGO) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service]'
+	$(WITH_CARGO) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service,gateway]'
 	@touch $@
 
 # Tests count on the fast matcher alone, so cargo is installed where it is missing.
@@ -43,6 +43,7 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m kato_spec.generate --check
+	$(BIN)/python -m kato_cli.reference --check
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
 # Debian's cargo comes without clippy: what a toolchain lacks is said, not failed.
@@ -70,8 +71,9 @@ format: $(VENV)/.dev ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix $(SOURCES)
 	cd $(CRATE) && ./with-cargo cargo fmt
 
-generate: $(VENV)/.dev ## write the files that are made from the models
+generate: $(VENV)/.dev ## write the files that are made from the models and the help texts
 	$(BIN)/python -m kato_spec.generate
+	$(BIN)/python -m kato_cli.reference
 
 bench: $(VENV)/.dev ## measure: make bench SUITE=smoke OUT=file PLOT=curves.svg
 	$(BIN)/python -m tests.bench --suite $(SUITE) --out $(OUT) $(if $(PLOT),--plot $(PLOT))

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kato_cli.options import Files
+from kato_cli import completion
+from kato_cli.options import FILE, Files
 
 
 def apply(
@@ -26,11 +27,32 @@ def apply(
     verdicts.apply(file, prune=prune)
 
 
-def delete(file: Files) -> None:
-    """Stop what manifests name and forget their configuration.
+def delete(
+    file: Annotated[list[str] | None, FILE] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            metavar="ID",
+            help="Remove the memory of this instance, which must not run: everything it ever learned.",
+            autocompletion=completion.known,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --data removes a memory.")] = False,
+) -> None:
+    """Stop what manifests name, or remove a memory.
 
-    The memory is kept for the next apply, except where a manifest says deletionPolicy: Delete.
+    By -f instances stop and their configuration is forgotten; their memory is kept for the next apply, except where a
+    manifest says deletionPolicy: Delete. By --data the memory of a stopped instance is gone for good; on a terminal you
+    are asked first, elsewhere --yes is needed.
     """
-    from kato_cli import verdicts  # noqa: PLC0415 - as in apply
+    if bool(file) == bool(data):
+        raise typer.BadParameter("name manifests by -f, or memories to remove by --data ID")
+    if data:
+        from kato_cli import memories  # noqa: PLC0415 - as below
 
-    verdicts.delete(file)
+        memories.remove(data, sure=yes)
+    else:
+        from kato_cli import verdicts  # noqa: PLC0415 - as in apply
+
+        verdicts.delete(file or [])

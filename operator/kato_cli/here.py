@@ -5,16 +5,45 @@ Called by the commands; the one place of the command line that reads `KATO_HOME`
 
 from __future__ import annotations
 
+import typer
+
 from kato_cli.terminal import notice
 from kato_client import KatoClient
 from kato_operator.local import asked as wishes
 from kato_operator.local.home import Home
 from kato_operator.local.machine import Machine
+from kato_operator.local.registry import Instances
 
 
 def machine() -> Machine:
     """Return this machine with the home that the environment names."""
     return Machine(Home.from_environment(), notice)
+
+
+def known(here: Machine, instances: Instances, reference: str) -> str:
+    """Return the ID that `reference` means: of one that runs, or of one that ran here before.
+
+    Raises:
+        Rejected: neither; or several have that name.
+    """
+    if reference not in instances and here.home.known(reference):
+        return reference
+    return here.find(reference)[0]
+
+
+def chosen(here: Machine, references: list[str] | None, *, everything: bool) -> list[str]:
+    """Return the IDs that a command line means, each once: those it names, or with --all every one that runs.
+
+    Raises:
+        typer.BadParameter: it names none without --all, or some with it.
+        Rejected: as `known`.
+    """
+    if bool(references) == everything:
+        raise typer.BadParameter("name the instances, or give --all")
+    instances = here.running()
+    return (
+        sorted(instances) if everything else [*dict.fromkeys(known(here, instances, one) for one in references or [])]
+    )
 
 
 def client(reference: str) -> tuple[str, KatoClient]:

@@ -5,6 +5,7 @@ Entry points `kato`, `kubectl-kato` and `python -m kato_cli` (spec: cli.md, "Hab
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import metadata
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from kato_cli import apply, demo, listing, serve, start, stop, talk
+from kato_cli import apply, demo, gateway, listing, serve, sessions, start, stop, talk
 from kato_cli.terminal import notice, say
 from kato_client import KatoClientError
 from kato_operator.local.files import InvalidFiles
@@ -23,6 +24,18 @@ KUBECTL = (
     "kato as a kubectl plugin. So far it manages the instances that run as processes of this machine, exactly as the "
     "`kato` program does; it never talks to a cluster. Manifests for a cluster go through `kubectl apply`."
 )
+
+
+_UNWRITABLE = ": make it writable, or set KATO_HOME to a directory that is"
+_FULL = ": make room there, or set KATO_HOME to another disk; nothing that was kept is lost"
+_ADVICE = {
+    errno.EACCES: _UNWRITABLE,
+    errno.EPERM: _UNWRITABLE,
+    errno.EROFS: _UNWRITABLE,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+}
 
 
 def examples(*commands: str) -> str:
@@ -46,11 +59,14 @@ def program(about: str) -> typer.Typer:
     app.command(epilog=examples("kato apply -f examples/quickstart.yaml", "kato apply -f manifests/ --prune"))(
         apply.apply
     )
-    app.command(epilog=examples("kato delete -f examples/quickstart.yaml"))(apply.delete)
-    app.command("list", epilog=examples("kato list", "kato list -o wide", "kato list -o json"))(listing.list_instances)
+    app.command(epilog=examples("kato delete -f examples/quickstart.yaml", "kato delete --data first"))(apply.delete)
+    app.command("list", epilog=examples("kato list", "kato list -o wide", "kato list --watch"))(listing.list_instances)
     app.command(epilog=examples("kato stop first", "kato stop --all"))(stop.stop)
+    app.command(epilog=examples("kato restart first", "kato restart --all"))(stop.restart)
     app.command(epilog=examples("kato status first", "kato status first -o json"))(listing.status)
     app.command(epilog=examples("kato logs first", "kato logs first --tail 20 -f"))(listing.logs)
+    app.command(epilog=examples("kato sessions first", "kato sessions first --user me -o json"))(sessions.sessions)
+    app.add_typer(_session(), name="session")
     app.command(epilog=examples("kato observe first hello world", "kato observe first --each one two three"))(
         talk.observe
     )
@@ -58,7 +74,24 @@ def program(about: str) -> typer.Typer:
     app.command(epilog=examples("kato predict first", "kato predict first -o json"))(talk.predict)
     app.command(epilog=examples("kato stm first"))(talk.stm)
     app.command(epilog=examples("kato serve --processor-id first --port 8000 --data-dir ./memory"))(serve.serve)
+    app.command(epilog=examples("kato gateway", "kato gateway --port 8080 --host 0.0.0.0"))(gateway.gateway)
     app.command(epilog=examples("kato demo", "kato demo --sentences 500"))(demo.demo)
+    return app
+
+
+def _session() -> typer.Typer:
+    """Return the commands on one session."""
+    app = typer.Typer(
+        help="Make, show and end sessions of an instance.",
+        rich_markup_mode=None,
+        epilog=examples("kato session new first --user me", "kato sessions first"),
+    )
+    app.callback(invoke_without_command=True)(_help_alone)
+    app.command(epilog=examples("kato session new first --user me --recall-threshold 0.4"))(sessions.new)
+    app.command(epilog=examples("kato session get first SESSION", "kato session get first SESSION -o json"))(
+        sessions.get
+    )
+    app.command("rm", epilog=examples("kato session rm first SESSION"))(sessions.remove)
     return app
 
 
@@ -84,8 +117,11 @@ def run(app: typer.Typer, name: str) -> int:
     except (KatoError, KatoClientError) as error:
         notice(str(error))
         return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who read our output wants no more of it
+        return 1
     except OSError as error:
-        notice(f"{error.filename or name}: {error.strerror}")
+        notice(f"{error.filename or name}: {error.strerror}{_ADVICE.get(error.errno or 0, '')}")
         return 1
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)  # errors of usage know the command they are about
@@ -105,6 +141,11 @@ def _words() -> list[str]:
     return sys.argv[1:]
 
 
+def _help_alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+
+
 def _begin(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
@@ -112,5 +153,4 @@ def _begin(
     if version:
         say(metadata.version("kato-operator"))
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        say(context.get_help())
+    _help_alone(context)

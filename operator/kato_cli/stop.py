@@ -1,4 +1,4 @@
-"""`kato stop`: instances end, their memory stays (spec: cli.md)."""
+"""`kato stop` and `kato restart`: instances end or begin anew, their memory stays (spec: cli.md)."""
 
 from __future__ import annotations
 
@@ -6,33 +6,58 @@ from typing import Annotated
 
 import typer
 
-from kato_cli.here import machine
+from kato_cli.here import chosen, machine
+from kato_cli.options import References
 from kato_cli.terminal import err, notice, say
-from kato_operator.local.machine import Machine
+from kato_operator.local import asked as wishes
+from kato_operator.local.machine import Order
+from kato_operator.local.ports import PortWish
 
 
 def stop(
-    instances: Annotated[
-        list[str] | None, typer.Argument(metavar="ID|NAME", help="Instances to stop.", show_default=False)
-    ] = None,
+    instances: References = None,
     everything: Annotated[bool, typer.Option("--all", help="Stop every instance of this machine.")] = False,
 ) -> None:
-    """Stop instances. Their memory is kept, and found again when they are started again."""
-    if bool(instances) == everything:
-        raise typer.BadParameter("name the instances to stop, or give --all")
+    """Stop instances. Their memory is kept, and found again when they are started again.
+
+    Each is asked to end, and is killed after 4 seconds; whatever it acknowledged is on disk either way. Stopping what
+    is stopped already is no error.
+    """
     here = machine()
-    wanted = [*here.running()] if everything else [_resolved(here, reference) for reference in instances or []]
+    wanted = chosen(here, instances, everything=everything)
     with err().status("stopping ..."):
         stopped = here.stop(wanted)
-    for instance_id in dict.fromkeys(wanted):
+    for instance_id in wanted:
         word = "stopped" if instance_id in stopped else "was stopped already"
         say(f"{instance_id} {word} (memory kept in {here.home.data(instance_id)})")
     if not wanted:
         notice("nothing runs")
 
 
-def _resolved(here: Machine, reference: str) -> str:
-    """Return the ID; one that has run here before is known though it runs no more."""
-    if reference not in here.running() and here.home.known(reference):
-        return reference
-    return here.find(reference)[0]
+def restart(
+    instances: References = None,
+    everything: Annotated[bool, typer.Option("--all", help="Restart every instance that runs.")] = False,
+) -> None:
+    """Stop instances and start them again as they are.
+
+    Port, name, parameters, sessions and memory stay. One that is stopped is started. Where its port was taken
+    meanwhile, the next free one is used and said.
+    """
+    here = machine()
+    wanted = chosen(here, instances, everything=everything)
+    running = here.running()
+    orders = []
+    for instance_id in wanted:
+        asked = wishes.load(here.home, instance_id)
+        port = running[instance_id].api_port if instance_id in running else asked.port
+        orders.append(Order(instance_id, asked, PortWish(port) if port else PortWish()))
+    with err().status("restarting ..."):
+        here.stop(wanted)
+        started = here.start(orders)
+    for order in orders:
+        instance = started[order.id]
+        moved = "" if instance.api_port == order.port.first else f", {order.port.first} was taken"
+        word = "restarted" if order.id in running else "started"
+        say(f"{order.id} {word} ({instance.url}{moved})")
+    if not wanted:
+        notice("nothing runs")

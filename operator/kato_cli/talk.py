@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from kato_cli.here import client
-from kato_cli.options import Output, Reference, Session
+from kato_cli.options import Output, Reference, Session, pairs
 from kato_cli.terminal import dump, err, grid, notice, out, say
 from kato_client.answers import Prediction
 
@@ -41,7 +41,7 @@ def observe(
     if each and (vector or emotive or metadata):
         raise typer.BadParameter("--each is for symbols alone: leave out --vector, --emotive and --metadata")
     vectors = [[_number("--vector", part) for part in one.split(",")] for one in vector or []]
-    emotives = {key: _number("--emotive", value) for key, value in _pairs("--emotive", emotive)}
+    emotives = {key: _number("--emotive", value) for key, value in pairs("--emotive", emotive)}
     events = [[symbol] for symbol in strings] if each else [strings]
     instance_id, kato = client(instance)
     with kato:
@@ -51,7 +51,7 @@ def observe(
                 session_id=session,
                 vectors=vectors,
                 emotives=emotives,
-                metadata=dict(_pairs("--metadata", metadata)),
+                metadata=dict(pairs("--metadata", metadata)),
             )
     if output:
         dump(answer, output)
@@ -153,13 +153,6 @@ def _table(predictions: list[Prediction]) -> None:
 
 def _events(count: int) -> str:
     return "1 event" if count == 1 else f"{count} events"
-
-
-def _pairs(flag: str, given: list[str] | None) -> list[tuple[str, str]]:
-    for one in given or []:
-        if "=" not in one:
-            raise typer.BadParameter(f"{flag} {one!r}: write it as name=value")
-    return [(key, value) for key, _, value in (one.partition("=") for one in given or [])]
 
 
 def _number(flag: str, text: str) -> float:

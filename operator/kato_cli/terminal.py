@@ -6,7 +6,7 @@ Called by every command (spec: cli.md, "Habits"). Rich itself heeds NO_COLOR and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -50,16 +50,46 @@ def dump(value: Any, form: str) -> None:  # noqa: ANN401 - any JSON value
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table as kubectl does: no lines, nothing cut off, whatever the width of the terminal."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    say(table(head, rows))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return the text of such a table; the head is bold on a terminal."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for title in head:
-        table.add_column(title, no_wrap=True)
+        grid.add_column(title, no_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, row))
+        grid.add_row(*map(Text, row))
     console = out()
     console.width = _WIDER_THAN_ANY_TABLE
     with console.capture() as capture:
-        console.print(table)
-    say("\n".join(line.rstrip() for line in capture.get().splitlines()))
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def shown(value: object) -> str:
+    """Write a value for people: pairs and lists by commas, nothing as a dash."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={inner}" for key, inner in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)
+
+
+def facts(values: Mapping[str, object]) -> None:
+    """Print what is known of one thing, a fact a line."""
+    for key, value in values.items():
+        say(f"{key.replace('_', ' '):<18} {shown(value)}")
+
+
+def age(seconds: int) -> str:
+    """Write an age as kubectl does: the two largest units, the smaller one only while it matters."""
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if seconds < 120:
+        return f"{seconds}s"
+    if minutes < 120:
+        return f"{minutes}m"
+    return f"{hours}h" if hours < 48 else f"{days}d"
 
 
 def grid(head: Sequence[str], numbers: Sequence[str] = ()) -> Table:

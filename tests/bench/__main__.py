@@ -10,12 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import engine, http_predict, machine, smoke
+from tests.bench import cli, engine, http_predict, machine, smoke
 from tests.bench.plot import plot
 from tests.bench.rows import Row, print_table, write_lines
 
 WIDTH = 140  # columns of a table that no terminal bounds
 SUITES: dict[str, Callable[[], Iterator[Row]]] = {
+    "cli": cli.rows,
     "smoke": smoke.rows,
     "engine": engine.rows,
     "http-predict": http_predict.rows,

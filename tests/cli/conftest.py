@@ -16,3 +16,15 @@ def kato(tmp_path: Path) -> Iterator[Kato]:
     runner = Kato(Home(tmp_path / "home"), tmp_path)
     yield runner
     runner.clean()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kato]:
+    """A home with one instance `a` that runs, for all tests of a file."""
+    directory = tmp_path_factory.mktemp("running")
+    runner = Kato(Home(directory / "home"), directory)
+    try:
+        runner("start", "--id", "a", "--recall-threshold", "0.3")
+        yield runner
+    finally:
+        runner.clean()

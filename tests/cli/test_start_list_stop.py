@@ -117,19 +117,6 @@ def test_the_same_id_starts_once(kato: Kato) -> None:
     assert len(list(processes.discover(kato.home))) == 1
 
 
-def test_ten_racing_starts_get_ten_ports(kato: Kato) -> None:
-    racing = [kato.begin("start", "--id", f"p{number}") for number in range(10)]
-    ended = [(process.communicate(), process.returncode) for process in racing]
-    assert [code for _, code in ended] == [0] * 10, ended
-    listed = kato.json("list")["instances"]
-    assert {entry["status"] for entry in listed.values()} == {"running"}
-    assert len({port for entry in listed.values() for port in (entry["api_port"], entry["internal_port"])}) == 20
-    for instance_id, entry in listed.items():
-        assert httpx.get(f"{entry['url']}/ping").json()["id"] == instance_id
-    kato("stop", "--all")
-    assert list(processes.discover(kato.home)) == []
-
-
 def test_a_taken_port_is_passed_over_or_named(kato: Kato) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

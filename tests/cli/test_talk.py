@@ -6,61 +6,47 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from kato_operator.local.home import Home
 from tests.support.cli import ROOT, Kato
 
 
-@pytest.fixture(scope="module")
-def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kato]:
-    """A home with one instance that runs, for all tests of this file."""
-    directory = tmp_path_factory.mktemp("talk")
-    runner = Kato(Home(directory / "home"), directory)
-    try:
-        runner("start", "--id", "a", "--recall-threshold", "0.3")
-        yield runner
-    finally:
-        runner.clean()
-
-
 @pytest.fixture
-def session(talking: Kato, request: pytest.FixtureRequest) -> str:
+def session(running: Kato, request: pytest.FixtureRequest) -> str:
     """A session of a node of its own."""
-    url = talking.json("status", "a")["url"]
+    url = running.json("status", "a")["url"]
     made: str = httpx.post(f"{url}/sessions", json={"user_id": request.node.name}).json()["session_id"]
     return made
 
 
-def test_observe_learn_predict(talking: Kato, session: str) -> None:
-    assert talking("observe", "a", "-s", session, "tea", "milk").out == "a: 1 event in short-term memory\n"
-    assert talking("observe", "a", "-s", session, "--each", "cup", "drink").out == "a: 3 events in short-term memory\n"
-    assert talking("stm", "a", "-s", session).out == "milk tea\ncup\ndrink\n"
-    assert re.fullmatch(r"PTRN\|[0-9a-f]{40}\n", talking("learn", "a", "-s", session).out)
-    talking("observe", "a", "-s", session, "tea", "milk")
-    table = talking("predict", "a", "-s", session).out
+def test_observe_learn_predict(running: Kato, session: str) -> None:
+    assert running("observe", "a", "-s", session, "tea", "milk").out == "a: 1 event in short-term memory\n"
+    assert running("observe", "a", "-s", session, "--each", "cup", "drink").out == "a: 3 events in short-term memory\n"
+    assert running("stm", "a", "-s", session).out == "milk tea\ncup\ndrink\n"
+    assert re.fullmatch(r"PTRN\|[0-9a-f]{40}\n", running("learn", "a", "-s", session).out)
+    running("observe", "a", "-s", session, "tea", "milk")
+    table = running("predict", "a", "-s", session).out
     assert "expected next" in table
     assert re.search(r"cup drink +0\.67 +1\.00 +[\d.]+ +1 +milk tea", table)
-    raw = talking.json("predict", "a", "-s", session)
+    raw = running.json("predict", "a", "-s", session)
     assert raw["predictions"][0]["future"] == [["cup"], ["drink"]]
 
 
-def test_a_question_leaves_the_session_as_it_is(talking: Kato, session: str) -> None:
-    talking("observe", "a", "-s", session, "--each", "one", "two", "three")
-    talking("learn", "a", "-s", session)
-    assert "three" in talking("predict", "a", "one", "two", "-s", session).out
-    assert talking("stm", "a", "-s", session).err == "kato: a: the short-term memory is empty\n"
-    none = talking("predict", "a", "one", "nine", "ten", "-s", session, "--recall-threshold", "0.9")
+def test_a_question_leaves_the_session_as_it_is(running: Kato, session: str) -> None:
+    running("observe", "a", "-s", session, "--each", "one", "two", "three")
+    running("learn", "a", "-s", session)
+    assert "three" in running("predict", "a", "one", "two", "-s", session).out
+    assert running("stm", "a", "-s", session).err == "kato: a: the short-term memory is empty\n"
+    none = running("predict", "a", "one", "nine", "ten", "-s", session, "--recall-threshold", "0.9")
     assert (none.out, "a recalls nothing" in none.err) == ("", True)
 
 
-def test_vectors_emotives_and_metadata(talking: Kato, session: str) -> None:
+def test_vectors_emotives_and_metadata(running: Kato, session: str) -> None:
     extras = ["--vector", "1,2,3", "--emotive", "joy=0.5", "--metadata", "book=one"]
-    assert talking("observe", "a", "x", "-s", session, *extras).out == "a: 1 event in short-term memory\n"
-    assert "VCTR|" in talking("stm", "a", "-s", session).out
+    assert running("observe", "a", "x", "-s", session, *extras).out == "a: 1 event in short-term memory\n"
+    assert "VCTR|" in running("stm", "a", "-s", session).out
     for words, message in {
         ("--vector", "1,b"): "--vector: 'b' is not a number",
         ("--emotive", "joy"): "--emotive 'joy': write it as name=value",
@@ -69,27 +55,27 @@ def test_vectors_emotives_and_metadata(talking: Kato, session: str) -> None:
         ("--each", "--metadata", "a=b"): "--each is for symbols alone",
         ("\udcff",): r"b'\xff' is not allowed; allowed: text in UTF-8",
     }.items():
-        refused = talking("observe", "a", "x", *words, code=2).err
+        refused = running("observe", "a", "x", *words, code=2).err
         assert message in refused
         assert refused.count("\n") == 1
-    assert "--each needs the symbols" in talking("observe", "a", "--each", code=2).err
+    assert "--each needs the symbols" in running("observe", "a", "--each", code=2).err
 
 
-def test_refusals_of_the_service_are_one_line(talking: Kato, session: str) -> None:
-    empty = talking("learn", "a", "-s", session, code=1).err
+def test_refusals_of_the_service_are_one_line(running: Kato, session: str) -> None:
+    empty = running("learn", "a", "-s", session, code=1).err
     assert empty.startswith("kato: Cannot learn from empty STM")
-    talking("observe", "a", "alone", "-s", session)
-    assert talking("learn", "a", "-s", session, code=1).err.startswith("kato: nothing learned: ")
-    unknown = talking("stm", "a", "-s", "a.unknown", code=1).err
+    running("observe", "a", "alone", "-s", session)
+    assert running("learn", "a", "-s", session, code=1).err.startswith("kato: nothing learned: ")
+    unknown = running("stm", "a", "-s", "a.unknown", code=1).err
     assert "SESSION_NOT_FOUND" in unknown
     assert unknown.count("\n") == 1
-    assert "what runs: a" in talking("stm", "nobody", code=1).err
-    assert "add --session" in talking("predict", "a", "x", code=2).err
+    assert "what runs: a" in running("stm", "nobody", code=1).err
+    assert "add --session" in running("predict", "a", "x", code=2).err
 
 
-def test_output_is_plain_unless_it_is_a_terminal(talking: Kato, session: str) -> None:
+def test_output_is_plain_unless_it_is_a_terminal(running: Kato, session: str) -> None:
     for words in (["list"], ["predict", "a", "-s", session], ["--help"], ["start", "--help"]):
-        ran = talking(*words)
+        ran = running(*words)
         assert "\x1b" not in ran.out + ran.err
 
 

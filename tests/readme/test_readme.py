@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kato_spec.manifests import validate
-from tests.support.documents import blocks, outside, shape
+from tests.support.documents import blocks, chunks, outside, shape, shown_after, steps
 
 ROOT = Path(__file__).parents[2]
 # What README.md says about a cluster is run on one, by tests/e2e.
@@ -51,7 +51,7 @@ def test_the_exceptions_are_commands_of_the_readme() -> None:
 
 @pytest.mark.timeout(600)
 def test_every_command_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
-    script = "set -euo pipefail\n" + "".join(f"{step}\n" for step in steps())
+    script = "set -euo pipefail\n" + "".join(f"{step}\n" for step in steps(BLOCKS, leave_out=RUNS_THIS_TEST))
     home = tmp_path / "kato"
     environment = {**os.environ, "KATO_HOME": str(home), "COLUMNS": "80"}
     environment.pop("MAKEFLAGS", None)
@@ -64,35 +64,13 @@ def test_every_command_runs_and_prints_what_is_shown(tmp_path: Path) -> None:
         (ROOT / "smoke.jsonl").unlink(missing_ok=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     printed = dict(chunks(ran.stdout))
-    for number, expected in shown_after():
+    for number, expected in shown_after(BLOCKS):
         got = [shape(line) for line in printed[number].splitlines()]
         for line in promised(expected):
             assert shape(line) in got, f"README shows {line!r}; block {number} printed:\n{printed[number]}"
-
-
-def steps() -> Iterator[str]:
-    """Yield the commands of all blocks, each block after a line that says its number."""
-    for number, block in enumerate(BLOCKS):
-        if block.language == "sh":
-            yield f"echo '=== {number}'"
-            yield "".join(f"{line}\n" for line in block.text.splitlines() if line not in RUNS_THIS_TEST)
-
-
-def shown_after() -> Iterator[tuple[int, str]]:
-    """Yield what README.md shows, with the number of the block of commands that prints it."""
-    for number, block in enumerate(BLOCKS):
-        if block.language == "text":
-            yield number - 1, block.text
 
 
 def promised(expected: str) -> Iterator[str]:
     """Yield the lines that every machine prints: what stands under a rule is read from its own Python's docstrings."""
     before_rule, _, _ = expected.partition("\n ──")
     yield from (line for line in before_rule.splitlines() if line != "...")
-
-
-def chunks(output: str) -> Iterator[tuple[int, str]]:
-    """Yield block number and output, as `steps` separated them."""
-    for part in output.split("=== ")[1:]:
-        number, _, text = part.partition("\n")
-        yield int(number), text

@@ -1,11 +1,12 @@
 """Pages of documentation as tests read them: parts, fenced blocks, and lines without what differs by machine.
 
-Used by the tests that run README.md and docs/install.md.
+Used by the tests that run README.md and the pages of docs/.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 FENCED = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
@@ -41,3 +42,25 @@ def shape(line: str) -> str:
     line = re.sub(r", port \d+ was taken", "", line)
     line = re.sub(r"[\d,.]+(s|m|h|d)?\b", "0", line)
     return " ".join(line.split())
+
+
+def steps(page: Sequence[Block], *, leave_out: Collection[str] = ()) -> Iterator[str]:
+    """Yield the shell commands of all blocks, each block after a line that says its number."""
+    for number, block in enumerate(page):
+        if block.language == "sh":
+            yield f"echo '=== {number}'"
+            yield "".join(f"{line}\n" for line in block.text.splitlines() if line not in leave_out)
+
+
+def shown_after(page: Sequence[Block]) -> Iterator[tuple[int, str]]:
+    """Yield what the page shows, with the number of the block of commands that prints it."""
+    for number, block in enumerate(page):
+        if block.language == "text":
+            yield number - 1, block.text
+
+
+def chunks(output: str) -> Iterator[tuple[int, str]]:
+    """Yield block number and output, as `steps` separated them."""
+    for part in output.split("=== ")[1:]:
+        number, _, text = part.partition("\n")
+        yield int(number), text

@@ -27,15 +27,20 @@ FieldPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in what the user wrote. `line` counts from 1, `field` is empty where none is to blame."""
+    """One thing wrong in what the user wrote.
+
+    `line` and `column` count from 1; `column` is 0 where the line says enough, `field` empty where none is to blame.
+    """
 
     file: str
     line: int
     field: str
     message: str
+    column: int = 0
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (f"{self.file}:{self.line}", self.field, self.message) if part)
+        place = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        return ": ".join(part for part in (place, self.field, self.message) if part)
 
 
 class InvalidFiles(KatoError):
@@ -133,8 +138,9 @@ def _documents(text: str, file: str, source: str, problems: list[Problem]) -> li
         problems.append(Problem(file, 1, "", "is nested too deeply"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 0)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        problems.append(Problem(file, mark.line + 1 if mark else 1, "", f"neither YAML nor JSON: {reason}"))
+        problems.append(Problem(file, line, "", f"neither YAML nor JSON: {reason}", column))
     return found
 
 

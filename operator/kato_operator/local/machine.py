@@ -126,19 +126,30 @@ class Machine:
         return {one.id: one.instance for one in starting.values()}
 
     def stop(self, instance_ids: Iterable[str]) -> list[str]:
-        """Stop these instances and return which ran; their memory is kept."""
+        """Stop these instances and return which ran; their memory is kept.
+
+        Raises:
+            NotPermitted: one of them belongs to another user; none was stopped.
+        """
         instances = self.running()
         stopping = {key: instances[key] for key in instance_ids if key in instances}
+        identities = [instance.identity for instance in stopping.values()]
+        processes.require_permission(identities)
         for instance_id, instance in stopping.items():
             self.registry.mark(instance_id, instance.identity, "stopping")
-        identities = [instance.identity for instance in stopping.values()]
         processes.stop(identities)
         self.registry.read(ended=identities)
         return [*stopping]
 
     def remove_memory(self, instance_id: str) -> None:
-        """Remove everything that is kept of an instance that does not run."""
-        shutil.rmtree(self.home.data(instance_id))
+        """Remove everything that is kept of an instance that does not run.
+
+        Raises:
+            RunsAlready: it runs.
+        """
+        with self.registry.changing() as instances:
+            _refuse_running(instance_id, instances)
+            shutil.rmtree(self.home.data(instance_id))
 
     def sync(self, instance_id: str, instance: Instance) -> None:
         """Make what the running service has equal to what is asked: parameters, declared sessions, none beside them."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from kato_operator.local.home import Home
+from kato_spec.errors import Rejected
 from kato_spec.keys import child_name
 
 STOP_WITHIN = 5.0
@@ -24,6 +25,14 @@ _POLL_SECONDS = 0.02
 # of the clock `found_at` tells.
 _SAME_START = 1.0
 MARK = "KATO_INSTANCE"
+
+
+class NotPermitted(Rejected):
+    """The process belongs to a user whom this one may not signal; the message says whose it is."""
+
+    def __init__(self, pid: int, owner: str) -> None:
+        super().__init__("pid", pid, "a process that this user may end")
+        self.args = (f"PID {pid} belongs to {owner}, and you may not end it: run this as {owner}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,11 @@ class Found:
 
 
 def spawn(environment: Mapping[str, str], directory: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start `kato serve` in a session of its own, so that it outlives this program and its terminal."""
+    """Start the service in a session of its own, so that it outlives this program and its terminal."""
     # Appended to: what the last run said is what one wants to read after a crash.
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "kato_cli", "serve"],
+            [sys.executable, "-m", "kato_service"],
             env=dict(environment),
             cwd=directory,
             stdin=subprocess.DEVNULL,
@@ -68,6 +77,21 @@ def started(pid: int) -> float:
 def alive(identity: Identity) -> bool:
     """Say whether that very process still runs; another program with its PID is not it."""
     return _same(identity) is not None
+
+
+def require_permission(identities: Iterable[Identity]) -> None:
+    """See that this user may end these processes, before anything is done.
+
+    Raises:
+        NotPermitted: one of them belongs to somebody else.
+    """
+    for process in filter(None, map(_same, identities)):
+        try:
+            process.send_signal(0)
+        except psutil.NoSuchProcess:
+            continue
+        except psutil.AccessDenied as error:
+            raise NotPermitted(process.pid, process.username()) from error
 
 
 def stop(identities: Iterable[Identity]) -> None:
@@ -115,7 +139,9 @@ def _found(home: Home, process: psutil.Process) -> Found | None:
 def _serves(process: psutil.Process, instance_id: str) -> bool:
     """Tell the service from another program that inherited its environment."""
     words = process.cmdline()
-    return process.status() != psutil.STATUS_ZOMBIE and ("kato_cli" in words or words[:1] == [child_name(instance_id)])
+    return process.status() != psutil.STATUS_ZOMBIE and (
+        "kato_service" in words or words[:1] == [child_name(instance_id)]
+    )
 
 
 def _running(pid: int) -> psutil.Process | None:

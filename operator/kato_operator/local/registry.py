@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kato_operator.local.home import Home, write_whole
 from kato_operator.local.processes import Found, Identity, alive, discover, found_at
@@ -78,6 +78,17 @@ class Registry:
         with self.changing(ended) as instances:
             return dict(instances)
 
+    def glance(self) -> Instances | None:
+        """Return what stands on file without waiting for the lock or looking at any process; None: nothing usable.
+
+        Raises:
+            Rejected: the file was written by a newer kato.
+        """
+        try:
+            return _parsed(self._home.registry.read_bytes(), str(self._home.registry))
+        except (OSError, ValueError):
+            return None
+
     @contextmanager
     def changing(self, ended: Collection[Identity] = ()) -> Iterator[Instances]:
         """Hold the lock and give the instances to change; they are written when the block ends without an error."""
@@ -111,10 +122,8 @@ class Registry:
         except FileNotFoundError:
             return None, self._rebuilt()
         try:
-            content = json.loads(raw)
-            _refuse_newer(content, str(path))
-            instances = _File.model_validate(content).instances
-        except (ValueError, ValidationError):
+            instances = _parsed(raw, str(path))
+        except ValueError:
             aside = path.with_name(f"{path.name}.bad-{now():%Y%m%dT%H%M%S.%fZ}")
             path.rename(aside)
             self._notice(f"{path} was damaged: kept as {aside.name}, rebuilt from the running processes")
@@ -137,6 +146,13 @@ def _held(home: Home, seconds: float) -> Iterator[None]:
             yield
     except Timeout as error:
         raise Transient(f"another kato command has held {home.registry_lock} for {seconds:g} s: try again") from error
+
+
+def _parsed(raw: bytes, path: str) -> Instances:
+    """Return the instances of a registry's file; a damaged one is a ValueError."""
+    content = json.loads(raw)
+    _refuse_newer(content, path)
+    return _File.model_validate(content).instances
 
 
 def _refuse_newer(content: object, path: str) -> None:

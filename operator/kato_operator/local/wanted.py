@@ -70,6 +70,7 @@ class Wanted:
     instances: dict[str, WantedInstance] = field(default_factory=dict)
     sessions: dict[str, WantedSession] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    ports: dict[int, str] = field(default_factory=dict)  # of the instance files: port -> where it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,16 @@ def _add_instances(document: Document, found: Wanted, problems: list[Problem]) -
             port=entry.port,
         )
         _add(found.instances, instance.id, instance, document.problem(("instances", index, "id"), ""), problems)
+        _add_port(document, index, found.ports, problems)
+
+
+def _add_port(document: Document, index: int, ports: dict[int, str], problems: list[Problem]) -> None:
+    """Refuse a port that two instances name; the port of a manifest is its Service's, which many may share."""
+    port, path = document.data["instances"][index].get("port"), ("instances", index, "port")
+    if port in ports:
+        problems.append(document.problem(path, f"{port} is given twice, first at {ports[port]}: take another port"))
+    elif port is not None:
+        ports[port] = f"{document.file}:{document.line(path)}"
 
 
 def _add_manifest(

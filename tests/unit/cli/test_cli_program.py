@@ -6,16 +6,22 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from kato_cli import reference
 from kato_cli.main import KATO, KUBECTL, program, run
 from kato_cli.serve import serve
 from kato_cli.start import start
 from kato_service.settings import Settings
 from kato_spec.parameters import OLDER_NAMES, Parameters, allowed, default_of
 
-COMMANDS = "start apply delete list stop status logs observe learn predict stm serve demo".split()  # noqa: SIM905 - as read
+COMMANDS = [
+    *("start", "apply", "delete", "list", "stop", "restart", "status", "logs", "sessions", "observe", "learn"),
+    *("predict", "stm", "serve", "gateway", "demo", "session"),
+]
+SESSION_COMMANDS = ["session new", "session get", "session rm"]
 PROGRAMS = {"kato": KATO, "kubectl kato": KUBECTL}
 Run = Callable[..., tuple[int, str, str]]
 
@@ -43,9 +49,9 @@ def test_both_programs_have_the_same_commands(kato: Run, name: str) -> None:
     assert ("never\n  talks to a cluster" in out) == (name != "kato")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *SESSION_COMMANDS])
 def test_every_command_has_help_with_examples(kato: Run, command: str) -> None:
-    code, out, _ = kato(command, "--help")
+    code, out, _ = kato(*command.split(), "--help")
     assert code == 0
     assert out.startswith(f"Usage: kato {command} ")
     assert f"\n  Examples:\n    kato {command}" in out
@@ -112,3 +118,15 @@ def test_wrong_usage_is_one_line_with_what_to_do(kato: Run, words: list[str]) ->
 def test_a_home_that_cannot_be_is_one_line(kato: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KATO_HOME", "/dev/null")
     assert kato("list") == (1, "", "kato: /dev/null: File exists\n")
+
+
+def test_the_reference_page_is_checked_for_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "cli.md"
+    assert reference.main(["--check", str(page)]) == 1
+    assert reference.main([str(page)]) == 0
+    assert reference.main(["--check", str(page)]) == 0
+    page.write_text(page.read_text().replace("Stop instances.", "End instances."))
+    assert reference.main(["--check", str(page)]) == 1
+    assert "run `make generate`" in capsys.readouterr().err
+    for command in [*COMMANDS, *SESSION_COMMANDS]:
+        assert f"\n## kato {command}\n" in page.read_text()

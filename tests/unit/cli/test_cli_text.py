@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kato_cli import lesson, stream, terminal
-from kato_cli.listing import age
 from kato_cli.talk import text
+from kato_cli.terminal import age
 
 
 def test_the_stream_is_the_same_every_time_and_never_repeats() -> None:

@@ -82,10 +82,10 @@ def test_lines_below_an_anchor_are_those_of_the_anchor(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: [1,\nb: 2\n", "f.yaml:3: neither YAML nor JSON: expected ',' or ']', but got '<stream end>'"),
-        ("a: 1\n\tb: 2\n", "f.yaml:2: neither YAML nor JSON: found character '\\t' that cannot start any token"),
-        ("a: *nobody\n", "f.yaml:1: neither YAML nor JSON: found undefined alias 'nobody'"),
-        ("a: !!python/object:os.system {}\n", "f.yaml:1: neither YAML nor JSON: could not determine a constructor"),
+        ("a: [1,\nb: 2\n", "f.yaml:3:1: neither YAML nor JSON: expected ',' or ']', but got '<stream end>'"),
+        ("a: 1\n\tb: 2\n", "f.yaml:2:1: neither YAML nor JSON: found character '\\t' that cannot start any token"),
+        ("a: *nobody\n", "f.yaml:1:4: neither YAML nor JSON: found undefined alias 'nobody'"),
+        ("a: !!python/object:os.system {}\n", "f.yaml:1:4: neither YAML nor JSON: could not determine a constructor"),
         ("a: \x01\n", "f.yaml:1: neither YAML nor JSON: special characters are not allowed"),
         ("- a\n", "f.yaml:1: is ['a'], but must be a mapping"),
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "f.yaml:4: key 'c' is given twice"),
@@ -142,7 +142,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a: 1\n---\nb: [\n")))
     documents, problems = read(["-"])
     assert [(document.data, document.source) for document in documents] == [({"a": 1}, "-")]
-    assert str(problems[0]).startswith("stdin:4: neither YAML nor JSON")
+    assert str(problems[0]).startswith("stdin:4:1: neither YAML nor JSON")
 
 
 def test_paths_are_written_as_users_write_them() -> None:

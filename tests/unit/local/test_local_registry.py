@@ -107,7 +107,7 @@ def test_a_pid_that_another_program_has_taken_is_neither_trusted_nor_signalled(
 def test_an_instance_is_still_itself_after_the_clock_was_set(
     registry: Registry, home: Home, spawn: Spawn, notices: list[str]
 ) -> None:
-    process = spawn("kato_cli", env=service_environment(home, "p1"))
+    process = spawn("kato_service", env=service_environment(home, "p1"))
     true = processes.started(process.pid)
     with registry.changing() as instances:
         instances["p1"] = entry(process, started=true - 5)
@@ -121,8 +121,8 @@ def test_an_instance_of_another_id_or_home_that_has_the_pid_is_neither_trusted_n
 ) -> None:
     registry.read()  # from here on there is a file, so nothing is looked for among the processes
     strangers = [
-        spawn("kato_cli", env=service_environment(home, "p2")),
-        spawn("kato_cli", env=service_environment(Home(tmp_path / "other"), "p1")),
+        spawn("kato_service", env=service_environment(home, "p2")),
+        spawn("kato_service", env=service_environment(Home(tmp_path / "other"), "p1")),
         spawn("a-child-that-inherited-the-environment", env=service_environment(home, "p1")),
     ]
     for stranger in strangers:
@@ -148,7 +148,7 @@ def test_stopping_ends_one_that_ignores_the_polite_signal(spawn: Spawn) -> None:
 def test_a_damaged_file_is_set_aside_and_rebuilt_from_what_runs(
     registry: Registry, home: Home, spawn: Spawn, notices: list[str], content: str
 ) -> None:
-    process = spawn("kato_cli", env=service_environment(home, "p1"))
+    process = spawn("kato_service", env=service_environment(home, "p1"))
     home.prepare()
     home.registry.write_text(content)
     found = registry.read()
@@ -163,9 +163,9 @@ def test_a_damaged_file_is_set_aside_and_rebuilt_from_what_runs(
 def test_a_missing_file_is_rebuilt_but_not_from_other_homes_or_programs(
     registry: Registry, home: Home, tmp_path: Path, spawn: Spawn
 ) -> None:
-    spawn("kato_cli", env=service_environment(Home(tmp_path / "other"), "p1"))
+    spawn("kato_service", env=service_environment(Home(tmp_path / "other"), "p1"))
     spawn("a-child-that-inherited-the-environment", env=service_environment(home, "p2"))
-    mine = spawn("kato_cli", env=service_environment(home, "p3"))
+    mine = spawn("kato_service", env=service_environment(home, "p3"))
     eventually(lambda: psutil.Process(mine.pid).cmdline())
     assert {key: one.pid for key, one in registry.read().items()} == {"p3": mine.pid}
 
