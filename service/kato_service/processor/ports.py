@@ -71,7 +71,8 @@ class Page:
 class StoreUsage:
     """How a store is used at this moment. `kind`: "sqlite", "mongodb", "redis" or "memory".
 
-    `connections` are open, `in_use` of them at work, `waiting` callers have none yet; `limit` None is no limit.
+    `connections` are open (of a driver that does not tell: those at work), `in_use` of them at work, `waiting` callers
+    have none yet; `limit` None is no limit.
     """
 
     kind: str

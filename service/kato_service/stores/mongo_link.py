@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from kato_service.processor.errors import InvalidRecord, UnsupportedSchema
+from kato_service.processor.ports import StoreUsage
 from kato_service.stores.remote import ANSWER_SECONDS, CALL_SECONDS, Remote
 
 VERSION = 1
@@ -67,6 +68,10 @@ class MongoLink:
     async def ping(self) -> None:
         """Return when a server that takes writes answers."""
         await self._remote.call(self._ping)
+
+    def usage(self) -> StoreUsage:
+        """Return how it is used at this moment."""
+        return self._remote.usage(CONNECTIONS)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -26,7 +26,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from kato_service.engine.model import PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken
-from kato_service.processor.ports import Entry, Fold, Snapshot
+from kato_service.processor.ports import Entry, Fold, Snapshot, StoreUsage
 from kato_service.stores import codec
 from kato_service.stores.mongo_link import Document, MongoLink
 
@@ -112,6 +112,10 @@ class MongoMemory:
     async def nodes(self) -> Sequence[str]:
         """See `MemoryStore.nodes`."""
         return sorted([document["_id"] for document in await self._all("kb", {}, ["_id"])])
+
+    def usage(self) -> StoreUsage:
+        """See `MemoryStore.usage`."""
+        return self._link.usage()
 
     async def ping(self) -> None:
         """See `MemoryStore.ping`."""

@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError, RedisError
 
 from kato_service.processor.errors import InvalidRecord, StoreUnavailable
+from kato_service.processor.ports import StoreUsage
 from kato_service.stores.remote import ANSWER_SECONDS, Remote
 
 CONNECTIONS = 64
@@ -114,6 +115,10 @@ class RedisLink:
             raise StoreUnavailable(f"Redis: {error}") from error
         finally:
             await client.aclose(close_connection_pool=True)
+
+    def usage(self) -> StoreUsage:
+        """Return how it is used at this moment."""
+        return self._remote.usage(CONNECTIONS)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from kato_service.processor.errors import InvalidRecord, TooManySessions
 from kato_service.processor.model import Answer, Declaration, Session
-from kato_service.processor.ports import Page, Position
+from kato_service.processor.ports import Page, Position, StoreUsage
 from kato_service.stores import codec, redis_scripts
 from kato_service.stores.redis_link import RedisLink
 from kato_spec.records import DeclarationRecord, ParametersRecord
@@ -138,6 +138,10 @@ class RedisSessions:
         """See `SessionStore.save_parameters`."""
         key = f"{self._link.prefix}parameters"
         await self._link.run(lambda client: client.set(key, record.model_dump_json()))
+
+    def usage(self) -> StoreUsage:
+        """See `SessionStore.usage`."""
+        return self._link.usage()
 
     async def ping(self) -> None:
         """See `SessionStore.ping`."""

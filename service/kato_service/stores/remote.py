@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from kato_service.processor.errors import StoreUnavailable
+from kato_service.processor.ports import StoreUsage
 
 BEAT_SECONDS = 0.4  # between two heartbeats
 ANSWER_SECONDS = 1.0  # in which a heartbeat is answered; with the one above less than the 2 s of service.md
@@ -70,6 +71,12 @@ class Remote:
             raise StoreUnavailable(self._away or self._said(error)) from error
         self._heard = asyncio.get_running_loop().time()
         return result
+
+    def usage(self, limit: int) -> StoreUsage:
+        """Return how it is used at this moment by calls that may have `limit` connections."""
+        calls = len(self._under_way)
+        in_use = min(calls, limit)
+        return StoreUsage(self._name.lower(), in_use, in_use, calls - in_use, limit)
 
     async def close(self) -> None:
         """Stop the heartbeat."""
