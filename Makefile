@@ -42,6 +42,7 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m kato_spec.generate --check
+	$(BIN)/python -m kato_client.generate --check
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
 check-rust: ## format, lint and unit tests of the fast matcher's crate
@@ -69,6 +70,7 @@ format: $(VENV)/.dev ## rewrite the sources in the one format
 
 generate: $(VENV)/.dev ## write the files that are made from the models
 	$(BIN)/python -m kato_spec.generate
+	$(BIN)/python -m kato_client.generate
 
 bench: $(VENV)/.dev ## measure: make bench SUITE=smoke OUT=file
 	$(BIN)/python -m tests.bench --suite $(SUITE) --out $(OUT)
