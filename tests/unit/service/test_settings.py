@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from kato_service.settings import Settings
+from tests.support.settings_page import table
 
 
 def test_the_environment_is_read_and_a_keyword_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +48,8 @@ def test_settings_are_frozen_and_keep_their_secrets() -> None:
 
 def test_no_tokens_ask_for_none() -> None:
     assert Settings().api_tokens == ()
+
+
+def test_the_page_of_the_settings_lists_them_all() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+    assert table() in page, f"docs/settings.md has another table than:\n{table()}"
