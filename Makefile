@@ -44,6 +44,7 @@ check: $(VENV)/.dev ## format, lint, types, import arrows, drift of generated fi
 	$(BIN)/lint-imports
 	$(BIN)/python -m kato_spec.generate --check
 	$(BIN)/python -m kato_cli.reference --check
+	$(BIN)/python -m kato_client.generate --check
 	$(PYTEST) -n 2 $(FAST_TESTS)
 
 # Debian's cargo comes without clippy: what a toolchain lacks is said, not failed.
@@ -74,6 +75,7 @@ format: $(VENV)/.dev ## rewrite the sources in the one format
 generate: $(VENV)/.dev ## write the files that are made from the models and the help texts
 	$(BIN)/python -m kato_spec.generate
 	$(BIN)/python -m kato_cli.reference
+	$(BIN)/python -m kato_client.generate
 
 bench: $(VENV)/.dev ## measure: make bench SUITE=smoke OUT=file PLOT=curves.svg
 	$(BIN)/python -m tests.bench --suite $(SUITE) --out $(OUT) $(if $(PLOT),--plot $(PLOT))

@@ -35,5 +35,8 @@ class Rejected(KatoError):
 
 def shown(value: object, limit: int = 80) -> str:
     """Return `value` as an error message shows it: Python's repr, cut at `limit` characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} nested too deep to be shown"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -6,9 +6,12 @@ with KatoClient("http://127.0.0.1:8000") as kato:
     session = kato.create_session("me")["session_id"]
     kato.observe_sequence([["a"], ["b"], ["c"]], session_id=session, learn_at_end=True)
     print(kato.predictions(session, stm=[["a"], ["b"]])["predictions"])
+
+`AsyncKatoClient` has the same methods for asyncio. docs/first-session.md is a longer walk.
 """
 
+from kato_client.aio import AsyncKatoClient
 from kato_client.client import KatoClient
-from kato_client.errors import ApiError, KatoClientError, Unreachable
+from kato_client.errors import ApiError, DamagedExport, KatoClientError, Unreachable
 
-__all__ = ["ApiError", "KatoClient", "KatoClientError", "Unreachable"]
+__all__ = ["ApiError", "AsyncKatoClient", "DamagedExport", "KatoClient", "KatoClientError", "Unreachable"]

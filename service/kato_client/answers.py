@@ -16,6 +16,16 @@ class Ping(TypedDict):
     name: str
 
 
+class Health(TypedDict):
+    """How the processor is: `status` is healthy or degraded, `issues` say why."""
+
+    status: str
+    processor_status: str
+    issues: list[str]
+    uptime_seconds: float
+    active_sessions: int
+
+
 class Session(TypedDict):
     """One session; times are ISO 8601."""
 
@@ -29,14 +39,23 @@ class Session(TypedDict):
     session_config: dict[str, Any]
 
 
+class Extended(TypedDict):
+    """A session's new life."""
+
+    session_id: str
+    ttl_seconds: int
+    expires_at: str
+
+
 class Observed(TypedDict):
-    """What an observation did; `auto_learned_pattern` is null unless it filled the STM."""
+    """What an observation did; `auto_learned_pattern` is null unless it filled the STM, `at_rest` as configured."""
 
     status: str
     stm_length: int
     time: int
     unique_id: str | None
     auto_learned_pattern: str | None
+    at_rest: bool
 
 
 class Sequence(TypedDict):
@@ -99,3 +118,52 @@ class Predictions(TypedDict):
     predictions: list[Prediction]
     future_potentials: list[dict[str, Any]]
     count: int
+
+
+class Trained(TypedDict):
+    """A knowledge base that is durable, indexed and folded."""
+
+    node_id: str
+    patterns_processed: int
+    time_ms: float
+
+
+class SymbolStatistics(TypedDict):
+    """How often a symbol was learned, in how many patterns it is, and its affinity by emotive."""
+
+    frequency: int
+    pattern_member_frequency: int
+    affinity: dict[str, float]
+
+
+class Totals(TypedDict):
+    """The totals of a knowledge base."""
+
+    total_unique_patterns: int
+    total_pattern_frequencies: int
+    total_symbol_frequencies: int
+    symbols: int
+
+
+class Symbols(TypedDict):
+    """The statistics of a node's symbols."""
+
+    symbols: dict[str, SymbolStatistics]
+    totals: Totals
+
+
+class ImportedNode(TypedDict):
+    """What one node took in."""
+
+    node_id: str
+    patterns: int
+    vectors: int
+
+
+class Imported(TypedDict):
+    """What an import took in; `sha256` is the export's digest."""
+
+    patterns: int
+    vectors: int
+    nodes: list[ImportedNode]
+    sha256: str

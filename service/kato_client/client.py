@@ -1,46 +1,41 @@
 """The synchronous client: one method per call of the service's API.
 
-Used by the `kato` command line and by programs (spec: service.md, "Endpoints").
+Used by the `kato` command line and by programs (spec: service.md, "Endpoints"). Generated from `aio` by
+`make generate`; never edited.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
-from urllib.parse import quote
 
 import httpx
 
-from kato_client import answers
-from kato_client.errors import ApiError, Unreachable
-
-Events = Iterable[Iterable[str]]
-
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_RETRIED = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
-_ATTEMPTS = 4
-_LONGEST_WAIT = 10.0
+from kato_client import answers, calls
+from kato_client.calls import Call, Events, get, on, once, post, present
+from kato_client.errors import Unreachable
 
 
 class KatoClient:
     """Speaks to one processor at `base_url`; `token` is a bearer token, `timeout` in seconds for one attempt.
 
-    Use it as a context manager or call `close`. Busy answers (429, 503) are tried again after the time they name; a
-    call that learns or observes carries an idempotency key, so that a repetition counts once. Every method raises
-    `ApiError` when the service refuses and `Unreachable` when there is no answer. Where a `session_id` is left out,
-    the processor's default session is meant.
+    Use it as a context manager or call `close`. A busy answer (429, 503) is tried again after the time that it names,
+    at most `attempts` times in all, and so is a call without an answer where that does no harm; a call that learns or
+    observes carries an idempotency key, so that a repetition counts once. Every method raises `ApiError` when the
+    service refuses and `Unreachable` when there is no answer. Where a `session_id` is left out, the processor's
+    default session is meant.
     """
 
-    def __init__(self, base_url: str, *, token: str | None = None, timeout: float = 60.0) -> None:
+    def __init__(self, base_url: str, *, token: str | None = None, timeout: float = 60.0, attempts: int = 4) -> None:
         url = httpx.URL(base_url)
+        self._attempts = attempts
         self._http = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout,
-            trust_env=url.host not in _LOOPBACK,  # a proxy cannot reach this machine's loopback
+            trust_env=url.host not in calls.LOOPBACK,  # a proxy cannot reach this machine's loopback
         )
 
     def __enter__(self) -> KatoClient:
@@ -57,11 +52,19 @@ class KatoClient:
 
     def ping(self) -> answers.Ping:
         """Return who answers."""
-        return cast("answers.Ping", self._call("GET", "/ping"))
+        return cast("answers.Ping", self._call(get("/ping")))
+
+    def health(self) -> answers.Health:
+        """Return how the processor is, and what is wrong with it."""
+        return cast("answers.Health", self._call(get("/health")))
 
     def status(self) -> dict[str, Any]:
         """Return the processor's own account: uptime, sessions, patterns, version."""
-        return self._call("GET", "/status")
+        return self._call(get("/status"))
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the processor's metrics."""
+        return self._call(get("/metrics"))
 
     def create_session(
         self,
@@ -72,27 +75,49 @@ class KatoClient:
         config: Mapping[str, Any] | None = None,
     ) -> answers.Session:
         """Make a session of the node `user_id`: its sessions share one knowledge base and never an STM."""
-        given = {"user_id": user_id, "ttl_seconds": ttl_seconds, "metadata": metadata, "config": config}
-        body = {key: value for key, value in given.items() if value is not None}
-        return cast("answers.Session", self._call("POST", "/sessions", body))
+        body = present(user_id=user_id, ttl_seconds=ttl_seconds, metadata=metadata, config=config)
+        return cast("answers.Session", self._call(post("/sessions", body)))
 
     def sessions(self, user_id: str | None = None) -> Iterator[answers.Session]:
         """Yield the sessions, newest first, page by page; of one user if `user_id` is given."""
-        query: dict[str, str] = {} if user_id is None else {"user_id": user_id}
+        cursor: str | None = None
         while True:
-            page = self._call("GET", "/sessions", query=query)
-            yield from page["sessions"]
-            if not page["next_cursor"]:
+            page = self._call(get("/sessions", user_id=user_id, cursor=cursor))
+            for session in page["sessions"]:
+                yield session
+            cursor = page["next_cursor"]
+            if not cursor:
                 return
-            query["cursor"] = page["next_cursor"]
+
+    def session_count(self) -> int:
+        """Return how many sessions are alive."""
+        return int((self._call(get("/sessions/count")))["active_session_count"])
 
     def session(self, session_id: str) -> answers.Session:
         """Return one session."""
-        return cast("answers.Session", self._call("GET", _path(session_id, "")))
+        return cast("answers.Session", self._call(get(on(session_id))))
+
+    def session_exists(self, session_id: str) -> bool:
+        """Say whether a session is alive, without extending its life."""
+        return bool((self._call(get(on(session_id, "exists"))))["exists"])
+
+    def extend_session(self, session_id: str, ttl_seconds: int | None = None) -> answers.Extended:
+        """Give a session a new time to live, counted from now; without one, its own again."""
+        call = post(on(session_id, "extend"), present(ttl_seconds=ttl_seconds))
+        return cast("answers.Extended", self._call(call))
 
     def delete_session(self, session_id: str) -> None:
         """End a session; what it learned stays."""
-        self._call("DELETE", _path(session_id, ""))
+        self._call(Call("DELETE", on(session_id)))
+
+    def config(self, session_id: str) -> dict[str, Any]:
+        """Return a session's configuration with every key resolved."""
+        return cast("dict[str, Any]", (self._call(get(on(session_id, "config"))))["config"])
+
+    def update_config(self, session_id: str, **values: object) -> dict[str, Any]:
+        """Set keys of a session's configuration, all or none; None resets one. Return it with every key resolved."""
+        call = Call("PUT", on(session_id, "config"), {"config": values}, repeatable=True)
+        return cast("dict[str, Any]", (self._call(call))["config"])
 
     def observe(
         self,
@@ -102,15 +127,11 @@ class KatoClient:
         vectors: Sequence[Sequence[float]] = (),
         emotives: Mapping[str, float] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        unique_id: str | None = None,
     ) -> answers.Observed:
         """Append one event, its symbols in `strings`, to the STM."""
-        body = {
-            "strings": list(strings),
-            "vectors": [list(vector) for vector in vectors],
-            "emotives": dict(emotives or {}),
-            "metadata": dict(metadata or {}),
-        }
-        return cast("answers.Observed", self._call("POST", _path(session_id, "observe"), body, once=True))
+        body = calls.observation(strings, vectors, emotives, metadata, unique_id)
+        return cast("answers.Observed", self._call(once(on(session_id, "observe"), body)))
 
     def observe_sequence(
         self,
@@ -121,26 +142,37 @@ class KatoClient:
         learn_at_end: bool = False,
         clear_stm_between: bool = False,
     ) -> answers.Sequence:
-        """Append several events in one call, and learn them if asked to."""
+        """Append several events in one call, and learn them if asked to.
+
+        An event is its symbols, or an object with `strings`, `vectors`, `emotives`, `metadata` and `unique_id`.
+        """
         body = {
-            "observations": [{"strings": list(event)} for event in events],
+            "observations": calls.observations(events),
             "learn_after_each": learn_after_each,
             "learn_at_end": learn_at_end,
             "clear_stm_between": clear_stm_between,
         }
-        return cast("answers.Sequence", self._call("POST", _path(session_id, "observe-sequence"), body, once=True))
+        return cast("answers.Sequence", self._call(once(on(session_id, "observe-sequence"), body)))
 
     def stm(self, session_id: str | None = None) -> answers.Stm:
         """Return the short-term memory."""
-        return cast("answers.Stm", self._call("GET", _path(session_id, "stm")))
-
-    def clear_stm(self, session_id: str | None = None) -> None:
-        """Forget the short-term memory; what was learned stays."""
-        self._call("POST", _path(session_id, "clear-stm"), {})
+        return cast("answers.Stm", self._call(get(on(session_id, "stm"))))
 
     def learn(self, session_id: str | None = None) -> answers.Learned:
         """Learn the STM as a pattern; it is durable when this returns."""
-        return cast("answers.Learned", self._call("POST", _path(session_id, "learn"), {}, once=True))
+        return cast("answers.Learned", self._call(once(on(session_id, "learn"))))
+
+    def clear_stm(self, session_id: str | None = None) -> None:
+        """Forget the short-term memory; what was learned stays."""
+        self._call(post(on(session_id, "clear-stm")))
+
+    def clear_all(self, session_id: str | None = None) -> None:
+        """Forget the short-term memory and all that the session's node has learned, for all its sessions."""
+        self._call(post(on(session_id, "clear-all")))
+
+    def finalize_training(self, session_id: str) -> answers.Trained:
+        """Return when everything learned so far is durable, indexed and folded."""
+        return cast("answers.Trained", self._call(post(on(session_id, "finalize-training"))))
 
     def predictions(
         self,
@@ -152,69 +184,111 @@ class KatoClient:
         rank_sort_algo: str | None = None,
     ) -> answers.Predictions:
         """Return what is expected next. With `stm` it is asked about that, and the session is left as it is."""
-        given = {
-            "max_predictions": max_predictions,
-            "recall_threshold": recall_threshold,
-            "rank_sort_algo": rank_sort_algo,
-        }
-        overrides = {key: value for key, value in given.items() if value is not None}
-        path = _path(session_id, "predictions")
-        if stm is None:
-            query = {key: str(value) for key, value in overrides.items()}
-            return cast("answers.Predictions", self._call("GET", path, query=query))
-        body = {**overrides, "stm": [list(event) for event in stm]}
-        return cast("answers.Predictions", self._call("POST", path, body))
+        overrides = present(
+            max_predictions=max_predictions, recall_threshold=recall_threshold, rank_sort_algo=rank_sort_algo
+        )
+        path = on(session_id, "predictions")
+        call = get(path, **overrides)
+        if stm is not None:
+            call = Call("POST", path, {**overrides, "stm": [list(event) for event in stm]}, repeatable=True)
+        return cast("answers.Predictions", self._call(call))
+
+    def percept_data(self, session_id: str | None = None) -> dict[str, Any]:
+        """Return what the last accepted observation held."""
+        return cast("dict[str, Any]", (self._call(get(on(session_id, "percept-data"))))["percept_data"])
+
+    def cognition_data(self, session_id: str | None = None) -> dict[str, Any]:
+        """Return what a session has in mind: its STM, what it has accumulated, what it last expected."""
+        return cast("dict[str, Any]", (self._call(get(on(session_id, "cognition-data"))))["cognition_data"])
 
     def pattern(self, name: str, *, node_id: str) -> answers.Pattern:
         """Return one pattern of a node's knowledge base by its name, with or without `PTRN|`."""
-        found = self._call("GET", f"/pattern/{quote(name, safe='')}", query={"node_id": node_id})
+        found = self._call(get(f"/pattern/{calls.segment(name)}", node_id=node_id))
         return cast("answers.Pattern", found["pattern"]["pattern"])
 
-    def _call(
+    def patterns(
+        self, *, node_id: str, prefix: str | None = None, contains: str | None = None
+    ) -> Iterator[answers.Pattern]:
+        """Yield a node's patterns by name, page by page; those that begin with `prefix`, hold the symbol `contains`."""
+        cursor: str | None = None
+        while True:
+            page = self._call(get("/patterns", node_id=node_id, prefix=prefix, contains=contains, cursor=cursor))
+            for pattern in page["patterns"]:
+                yield pattern
+            cursor = page["next_cursor"]
+            if not cursor:
+                return
+
+    def symbols(self, *, node_id: str) -> answers.Symbols:
+        """Return the statistics of every symbol of a node, and the node's totals."""
+        return cast("answers.Symbols", self._call(get("/symbols/stats", node_id=node_id)))
+
+    def affinity(self, symbol: str, *, node_id: str) -> dict[str, float]:
+        """Return one symbol's affinity by emotive; empty for a symbol that is unknown."""
+        call = get(f"/symbols/{calls.segment(symbol)}/affinity", node_id=node_id)
+        return cast("dict[str, float]", (self._call(call))["affinity"])
+
+    def export(self, node_id: str | None = None) -> Iterator[bytes]:
+        """Yield the memory of one node or of all as JSON Lines, in chunks of bytes as they come.
+
+        Raises:
+            DamagedExport: after the last chunk, when it is not whole.
+        """
+        digest = calls.Digest()
+        try:
+            with self._http.stream("GET", "/export", params=calls.texts({"node_id": node_id})) as response:
+                if response.is_error:
+                    response.read()
+                    raise calls.refusal(response)
+                for chunk in response.iter_bytes():
+                    digest.take(chunk)
+                    yield chunk
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        digest.finish()
+
+    def import_memory(
         self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
+        lines: Callable[[], Iterable[bytes]],
         *,
-        query: Mapping[str, str] | None = None,
-        once: bool = False,
-    ) -> dict[str, Any]:
-        """Ask until the answer is not "busy", at most `_ATTEMPTS` times. `once`: repetitions count once."""
-        headers = {"Idempotency-Key": str(uuid.uuid4())} if once else {}
-        request = self._http.build_request(method, path, json=body, params=query or None, headers=headers)
-        for attempt in range(1, _ATTEMPTS + 1):
+        node_id: str | None = None,
+        merge: bool = False,
+        key: str | None = None,
+    ) -> answers.Imported:
+        """Take in an export; `lines` makes its chunks, anew for each attempt; `key` names it for later repetitions."""
+        query = calls.texts({"node_id": node_id, "merge": merge})
+        headers = {**calls.key(key), "Content-Type": "application/x-ndjson"}
+
+        def request() -> httpx.Request:
+            return self._http.build_request("POST", "/import", params=query, headers=headers, content=lines())
+
+        return cast("answers.Imported", self._send(request, Call("POST", "/import", repeatable=True)))
+
+    def _call(self, call: Call) -> dict[str, Any]:
+        def request() -> httpx.Request:
+            query = call.query or None
+            return self._http.build_request(
+                call.method, call.path, json=call.body, params=query, headers=dict(call.headers)
+            )
+
+        return self._send(request, call)
+
+    def _send(self, request: Callable[[], httpx.Request], call: Call) -> dict[str, Any]:
+        """Ask until there is an answer that is not "busy", at most so many times."""
+        for attempt in range(1, self._attempts + 1):
+            response: httpx.Response | None = None
             try:
-                response = self._http.send(request)
+                response = self._http.send(request())
             except httpx.TransportError as error:
-                raise Unreachable(f"no answer from {self._http.base_url}: {error or type(error).__name__}") from error
-            if response.status_code not in _RETRIED or attempt == _ATTEMPTS:
-                break
-            time.sleep(_wait(response, attempt))
-        if response.is_error:
-            raise _refusal(response)
-        answer: dict[str, Any] = response.json()
-        return answer
+                if attempt == self._attempts or not calls.may_repeat(call, error):
+                    raise self._unreachable(error) from error
+            if response is not None and (response.status_code not in calls.BUSY or attempt == self._attempts):
+                if response.is_error:
+                    raise calls.refusal(response)
+                answer: dict[str, Any] = response.json()
+                return answer
+            time.sleep(calls.wait(response, attempt))
+        raise AssertionError("the last attempt returns or raises")
 
-
-def _path(session_id: str | None, call: str) -> str:
-    """Return the path of a call on a session, or on the default session, whose calls stand at the root."""
-    return f"/{call}" if session_id is None else f"/sessions/{quote(session_id, safe='')}/{call}".rstrip("/")
-
-
-def _wait(response: httpx.Response, attempt: int) -> float:
-    """Return the seconds that the service asks to wait; without a number of it, longer after each attempt."""
-    asked = response.headers.get("Retry-After", "")
-    return min(float(asked) if asked.isdecimal() else 0.1 * 2**attempt, _LONGEST_WAIT)
-
-
-def _refusal(response: httpx.Response) -> ApiError:
-    """Return the error that the service's answer describes, whatever answered."""
-    try:
-        content = response.json()
-    except ValueError:
-        content = {}
-    content = content if isinstance(content, dict) else {}
-    detail, error = content.get("detail", response.text[:500]), content.get("error")
-    code = error.get("code", "") if isinstance(error, dict) else ""
-    message = error.get("message", "") if isinstance(error, dict) else ""
-    return ApiError(response.status_code, code or f"HTTP_{response.status_code}", message or str(detail), detail)
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        return Unreachable(f"no answer from {self._http.base_url}: {error or type(error).__name__}")

@@ -1,6 +1,6 @@
-"""What can go wrong between a client and the service: one tree, two leaves.
+"""What can go wrong between a client and the service: one tree, three leaves.
 
-Raised by `KatoClient` alone; callers catch `KatoClientError`, or one of its kinds.
+Raised by the clients alone; callers catch `KatoClientError`, or one of its kinds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ class KatoClientError(Exception):
 
 class Unreachable(KatoClientError):
     """No answer came: nobody listens there, or the answer took too long."""
+
+
+class DamagedExport(KatoClientError):
+    """An exported memory was cut off or changed on its way."""
 
 
 class ApiError(KatoClientError):

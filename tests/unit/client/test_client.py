@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from kato_client import ApiError, KatoClient, Unreachable
+from kato_client import ApiError, AsyncKatoClient, DamagedExport, KatoClient, Unreachable, generate
+from kato_client.calls import Digest
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -23,6 +25,7 @@ class Script:
     answers: list[Answer] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
     url: str = ""
+    dropped: int = 0
 
     def will(self, *statuses: int, body: object = None, headers: dict[str, str] | None = None) -> None:
         self.answers += [(status, headers or {}, json.dumps(body or {}).encode()) for status in statuses]
@@ -37,8 +40,16 @@ def server() -> Iterator[Script]:
 
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                while self.rfile.readline() != b"0\r\n":
+                    pass
+                self.rfile.readline()
             body = json.loads(self.rfile.read(length)) if length else None
             script.asked.append((self.command, self.path, dict(self.headers), body))
+            if script.dropped:
+                script.dropped -= 1
+                self.close_connection = True
+                return
             status, headers, content = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
             self.send_response(status)
             for key, value in {"Content-Length": str(len(content)), **headers}.items():
@@ -46,7 +57,7 @@ def server() -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - http.server's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
             """Keep the test's output clean."""
@@ -155,3 +166,73 @@ def test_paths_bodies_and_token(server: Script, kato: KatoClient) -> None:
     assert server.asked[4][3] == {"stm": [["a"], ["b"]], "recall_threshold": 0.5}
     assert server.asked[5][3]["observations"] == [{"strings": ["a"]}, {"strings": ["b"]}]
     assert {headers["Authorization"] for _, _, headers, _ in server.asked} == {"Bearer sesame"}
+
+
+async def test_the_asynchronous_client_does_the_same(server: Script) -> None:
+    server.will(503, headers={"Retry-After": "0"})
+    server.will(200, body={"status": "okay", "stm_length": 1})
+    async with AsyncKatoClient(server.url, token="sesame") as kato:  # noqa: S106 - not a real one
+        assert (await kato.observe(["a"], session_id="s"))["stm_length"] == 1
+    first, second = server.asked
+    assert first == second
+    assert first[2]["Idempotency-Key"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda kato: kato.observe(["a"], session_id="s"),
+        lambda kato: kato.learn("s"),
+        lambda kato: kato.stm("s"),
+        lambda kato: kato.predictions("s", stm=[["a"]]),
+        lambda kato: kato.update_config("s", persistence=7),
+        lambda kato: kato.import_memory(lambda: iter([b"1"])),
+    ],
+)
+def test_a_call_that_may_be_repeated_survives_a_lost_answer(
+    server: Script, kato: KatoClient, call: Callable[[KatoClient], object]
+) -> None:
+    server.dropped = 2
+    server.will(200, body={"config": {}})
+    call(kato)
+    keys = [headers.get("Idempotency-Key") for _, _, headers, _ in server.asked]
+    assert (len(keys), len(set(keys))) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda kato: kato.create_session("me"), lambda kato: kato.clear_stm("s"), lambda kato: kato.delete_session("s")],
+)
+def test_a_call_that_may_not_is_not_repeated(
+    server: Script, kato: KatoClient, call: Callable[[KatoClient], object]
+) -> None:
+    server.dropped = 1
+    server.will(200)
+    with pytest.raises(Unreachable):
+        call(kato)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_damaged_export_is_found_out(size: int) -> None:
+    lines = b'{"kato_memory":1}\n{"node":"me"}\n'
+    end = b'{"end":{"sha256":"%b"}}\n' % hashlib.sha256(lines).hexdigest().encode()
+    for content, whole in (
+        (lines + end, True),
+        (lines.replace(b"me", b"ma") + end, False),
+        (lines, False),
+        (b"", False),
+    ):
+        digest = Digest()
+        for start in range(0, len(content), size):
+            digest.take(content[start : start + size])
+        if whole:
+            digest.finish()
+        else:
+            with pytest.raises(DamagedExport):
+                digest.finish()
+
+
+def test_the_synchronous_client_is_made_from_the_other() -> None:
+    assert generate.main(["--check"]) == 0
+    assert "await" not in generate.synchronous(generate.SOURCE.read_text()).replace("awaits", "")

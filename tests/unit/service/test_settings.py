@@ -13,6 +13,7 @@ from kato_service.app import create_processor
 from kato_service.processor.errors import InvalidRecord
 from kato_service.settings import Settings
 from kato_spec.keys import database_name
+from tests.support.settings_page import table
 
 
 def test_the_environment_is_read_and_a_keyword_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,3 +83,8 @@ def test_a_connection_string_that_is_none_is_said_without_it(uri: str, url: str,
 
 def test_no_tokens_ask_for_none() -> None:
     assert Settings().api_tokens == ()
+
+
+def test_the_page_of_the_settings_lists_them_all() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
+    assert table() in page, f"docs/settings.md has another table than:\n{table()}"
