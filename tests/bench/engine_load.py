@@ -13,7 +13,9 @@ from time import perf_counter
 
 from kato_service.engine.model import Deletion, PatternRecord
 from kato_service.engine.rust import RustMatcher
+from kato_service.processor.library import Library
 from kato_service.processor.ports import Entry, Fold
+from kato_service.processor.world import SystemClock
 from kato_service.stores.sqlite_memory import SqliteMemory
 from tests.bench.rows import Row
 
@@ -44,19 +46,16 @@ async def write_patterns(store: SqliteMemory, node: str, records: Sequence[Patte
 
 
 async def from_sqlite(path: Path, records: Sequence[PatternRecord]) -> float:
-    """Write the patterns, then return the seconds that it takes to read them into a matcher."""
+    """Write the patterns, then return the seconds that the service takes to have them in a matcher."""
     store = SqliteMemory(path)
     await write_patterns(store, "kb", records)
+    library = Library(store, SystemClock(), RustMatcher)
     start = perf_counter()
-    snapshot = await store.load("kb")
-    read: list[PatternRecord] = []
-    async for chunk in snapshot.patterns:
-        read += chunk
-    matcher = RustMatcher()
-    matcher.load(read, snapshot.vectors)
+    await library.load()
     seconds = perf_counter() - start
+    assert library.patterns() == len(records)
+    await library.close()
     await store.close()
-    assert matcher.totals().total_unique_patterns == len(records)
     return seconds
 
 

@@ -107,7 +107,7 @@ class Matcher(Protocol):
     """What serves, as `/status` shows it: "oracle" or "rust"."""
 
     def load(self, records: Iterable[PatternRecord], vectors: Mapping[str, tuple[float, ...]]) -> None:
-        """Put patterns and vectors as they stand into an empty KB."""
+        """Put patterns and vectors as they stand into a KB; piece by piece comes to the same as all at once."""
 
     def apply(self, operation: Operation) -> None:
         """Fold the log's next operation into the KB."""

@@ -39,7 +39,7 @@ class OracleMatcher:
         self._clear()
 
     def load(self, records: Iterable[PatternRecord], vectors: Mapping[str, tuple[float, ...]]) -> None:
-        """Put patterns, each with at least one symbol, and vectors as they stand into an empty KB."""
+        """Put patterns, each with at least one symbol, and vectors as they stand into the KB."""
         for record in records:
             self._put(record)
         self._vectors.learn(vectors)

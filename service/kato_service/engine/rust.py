@@ -39,7 +39,7 @@ class RustMatcher:
         self._vectors: dict[str, tuple[float, ...]] = {}
 
     def load(self, records: Iterable[PatternRecord], vectors: Mapping[str, tuple[float, ...]]) -> None:
-        """Put patterns, each with at least one symbol, and vectors as they stand into an empty KB."""
+        """Put patterns, each with at least one symbol, and vectors as they stand into the KB."""
         self._index.load(records)
         try:
             for symbol, vector in vectors.items():

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import structlog
 
-from kato_service.engine.model import Events, Learning, Matcher, Operation, PatternRecord
+from kato_service.engine.model import Events, Learning, Matcher, Operation
 from kato_service.processor.changes import Changes
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken, StoreUnavailable
 from kato_service.processor.gate import Gate
@@ -75,15 +75,14 @@ class Knowledge:
         while True:
             snapshot = await self._store.load(self.node)
             matcher = self._make()
-            records: list[PatternRecord] = []
             try:
                 async for chunk in snapshot.patterns:
-                    records += chunk
+                    await self._off_loop(matcher.load, chunk, {})
                     report(len(chunk))
                 entries = await self._store.tail(self.node, snapshot.seq)
             except LogCompacted:
                 continue
-            await self._off_loop(matcher.load, records, snapshot.vectors)
+            await self._off_loop(matcher.load, (), snapshot.vectors)
             async with self._gate.writing():
                 self.matcher, self._changes = matcher, Changes()
                 self.seq = self._folded = snapshot.seq
