@@ -9,6 +9,7 @@ SOURCES := crds examples operator service tests
 CRATE := service/kato_matcher
 CRATE_SOURCES := $(shell find $(CRATE)/src -name '*.rs') $(wildcard $(CRATE)/Cargo.*)
 WITH_CARGO := $(CRATE)/with-cargo
+EXTENSION := service/kato_service/engine/_matcher*.so
 FAST_TESTS := tests/unit tests/rules
 CLUSTER_TESTS := tests/chart tests/cluster tests/operator tests/e2e
 PYTEST := $(BIN)/python -m pytest -q
@@ -20,16 +21,19 @@ SHELL := /bin/bash
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# One environment; what a target needs beyond the last installation is added to it.
+# One environment; what a target needs beyond the last installation is added to it. An extension that cannot be built
+# anew leaves none: an old one would stand for sources that are not its own.
 $(VENV)/.run: pyproject.toml $(CRATE_SOURCES)
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or newer on PATH" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@rm -f $(EXTENSION)
 	$(WITH_CARGO) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service,gateway]'
 	@touch $@
 
 # Tests count on the fast matcher alone, so cargo is installed where it is missing.
 $(VENV)/.dev: pyproject.toml $(CRATE_SOURCES) | $(VENV)/.run
+	@rm -f $(EXTENSION)
 	$(WITH_CARGO) --install $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -c 'import kato_service.engine._matcher' || { echo "make: the fast matcher was not built; $(BIN)/python -m pip install -v -e . says why" >&2; exit 1; }
 	@touch $@
@@ -105,4 +109,4 @@ wheel: $(VENV)/.run ## the distribution with the fast matcher in it, into wheels
 	$(WITH_CARGO) --install $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir wheels .
 
 clean: ## remove the environment and what tools left
-	rm -rf $(VENV) build dist wheels $(CRATE)/target service/kato_service/engine/*.so *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist wheels $(CRATE)/target $(EXTENSION) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
