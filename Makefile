@@ -105,8 +105,10 @@ cluster-exec: $(VENV)/.dev ## run CMD where that cluster can be reached: make cl
 cluster-down: $(VENV)/.dev ## end that cluster
 	$(BIN)/python -m tests.support.cluster down --name $(CLUSTER)
 
-wheel: $(VENV)/.run ## the distribution with the fast matcher in it, into wheels/
-	$(WITH_CARGO) --install $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir wheels .
+wheel: $(VENV)/.run ## the wheels that the images install, with the fast matcher in this project's own, into wheels/
+	@rm -rf wheels
+	$(WITH_CARGO) --install $(BIN)/python -m pip wheel --quiet --wheel-dir wheels '.[service,operator]'
+	@$(BIN)/python -m zipfile --list wheels/kato_operator-*.whl | grep '_matcher.*so' >/dev/null || { echo "make: the fast matcher was not built; $(BIN)/python -m pip wheel -v --no-deps . says why" >&2; exit 1; }
 
 clean: ## remove the environment and what tools left
 	rm -rf $(VENV) build dist wheels $(CRATE)/target $(EXTENSION) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
