@@ -13,6 +13,7 @@ from tests.bench.plot import plot
 
 RECORDS = list(knowledge(1_000))
 PEERS = {"extract", "cdist", "difflib", "floor", "brute"}
+pytestmark = pytest.mark.timeout(900)  # a loaded machine takes its time to measure
 
 
 def test_the_suite_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from tests.unit.engine.kb import learning_of
 
 SHAPE = Shape(seed=5, alphabet=40, patterns=400, longest=12, widest=3, state=8, words=True, kin=0.4)
 STM: Events = (("a",), ("b",))
+pytestmark = pytest.mark.timeout(900)  # a loaded machine takes its time to build what these ask
 
 
 def learned(*observed: list[str]) -> Learning:

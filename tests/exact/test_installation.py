@@ -16,6 +16,7 @@ from tests.support.service_process import ServiceProcess
 CRATE = ROOT / "service" / "kato_matcher"
 WITH_CARGO = CRATE / "with-cargo"
 TOOLS = ("sh", "sed", "dirname", "grep")
+pytestmark = pytest.mark.timeout(900)  # a loaded machine takes its time to install
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tests.exact.twins import Twins
 CRATE = Path(__file__).parents[2] / "service" / "kato_matcher"
 MUTANTS = ("LowPotential", "LowScattered", "LowRatio", "HighLeast", "CeilLeast", "FewRare")
 SEEDS = range(60)
+pytestmark = pytest.mark.timeout(900)  # a loaded machine takes its time to compile
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from tests.exact.twins import Twins, records_of
 from tests.unit.engine.strategies import learnings, parameters, stms
 
 logs = st.lists(learnings(), max_size=8)
+pytestmark = pytest.mark.timeout(900)  # a loaded machine takes its time to draw thousands of cases
 
 
 def small_kbs_agree(log: list[Learning], stm: Events, asked: Parameters) -> None:
