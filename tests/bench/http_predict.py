@@ -39,7 +39,7 @@ THROUGHPUT = 400  # requests for each figure of requests a second
 NODE = "bench"  # of the sessions that `smoke` makes
 AIM_MS = {(100_000, 0.1): 8.0}
 PING_MS = 20.0  # the aim while a slow query runs
-Ask = Callable[["Caller"], None]
+Ask = Callable[["Caller"], object]
 
 
 class Caller:
@@ -118,7 +118,7 @@ def prediction_rows(client: httpx.Client, records: Sequence[PatternRecord], thre
 def predicting(session: str, stm: object) -> Ask:
     """Return a request for a whole answer to `stm`."""
     body = json.dumps({"stm": stm}).encode()
-    return lambda caller: caller.ask("POST", f"{session}/predictions", body) and None
+    return lambda caller: caller.ask("POST", f"{session}/predictions", body)
 
 
 def in_turns(client: httpx.Client, asks: Sequence[Ask]) -> tuple[list[float], list[float]]:
@@ -128,8 +128,8 @@ def in_turns(client: httpx.Client, asks: Sequence[Ask]) -> tuple[list[float], li
     for ask in islice(cycle(asks), 10):
         ask(caller)
     for ask in asks:
-        bare.append(ms(lambda: ping(caller)))
-        own.append(ms(lambda: ask(caller)))  # noqa: B023 - called at once
+        bare.append(ms(ping, caller))
+        own.append(ms(ask, caller))
     caller.close()
     return own, bare
 
@@ -168,7 +168,7 @@ def slow_query_rows(client: httpx.Client, records: Sequence[PatternRecord]) -> I
     def keep_asking() -> None:
         caller = Caller(client)
         for ask in cycle(slow):
-            durations.append(ms(lambda: ask(caller)))  # noqa: B023 - called at once
+            durations.append(ms(ask, caller))
             if done.is_set():
                 break
         caller.close()
@@ -188,15 +188,15 @@ def slow_query_rows(client: httpx.Client, records: Sequence[PatternRecord]) -> I
 def pings(client: httpx.Client, count: int) -> list[float]:
     """Return the durations of `count` pings in ms."""
     caller = Caller(client)
-    durations = [ms(lambda: ping(caller)) for _ in range(count)]
+    durations = [ms(ping, caller) for _ in range(count)]
     caller.close()
     return durations
 
 
-def ms(call: Callable[[], object]) -> float:
-    """Return how long one call takes."""
+def ms(ask: Ask, caller: Caller) -> float:
+    """Return how long one request takes."""
     start = perf_counter()
-    call()
+    ask(caller)
     return (perf_counter() - start) * 1000
 
 
