@@ -13,25 +13,29 @@ import random
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from kato_service.engine.model import Learning
+from kato_service.processor.ports import MemoryStore
+from kato_service.stores.mongo_link import MongoLink
+from kato_service.stores.mongo_memory import MongoMemory
 from kato_service.stores.sqlite_memory import SqliteMemory
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
+from tests.support.stores.replicas import Replicas
 
 WRITERS = 8
 FOLDING = 0.1  # of the learnings are followed by a fold, so that kills fall into folds too
 # What each pattern is made of; every observation of it has joy 0.25, which no sum rounds.
 PATTERNS = [(("a",), ("b", "c")), (("a",), ("d",), ("a",)), (("e", "e"), ("b",)), (("f", "a"),), (("c",), ("g", "h"))]
 JOY = 0.25
+Recount = Callable[[], dict[str, Counter[str]]]
 
 
 @dataclass
@@ -190,9 +194,8 @@ def check_statistics(api: httpx.Client, node: str, found: dict[tuple[tuple[str, 
     }
 
 
-async def refold(path: Path) -> dict[str, Counter[str]]:
-    """Count each pattern's learnings in the files as the kill left them: the folded ones and the log behind."""
-    store = SqliteMemory(path)
+async def refold(store: MemoryStore) -> dict[str, Counter[str]]:
+    """Count each pattern's learnings in the store as the kill left it: the folded ones and the log behind."""
     counts: dict[str, Counter[str]] = {}
     for node in await store.nodes():
         snapshot = await store.load(node)
@@ -206,15 +209,24 @@ async def refold(path: Path) -> dict[str, Counter[str]]:
     return counts
 
 
-def killed_files(service: ServiceProcess) -> Iterator[Counter[str]]:
+def recount_files(service: ServiceProcess) -> dict[str, Counter[str]]:
     """Return the counts in a copy of the files, so that looking changes nothing."""
     copy = service.directory / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(service.data_dir, copy)
-    yield from asyncio.run(refold(copy / "memory.db")).values()
+    return asyncio.run(refold(SqliteMemory(copy / "memory.db")))
 
 
-def one_kill(service: ServiceProcess, crew: list[Writer], delay: float) -> None:
+def recount_database(uri: str, database: str) -> dict[str, Counter[str]]:
+    """Return the counts in a MongoDB database."""
+
+    async def recount() -> dict[str, Counter[str]]:
+        return await refold(MongoMemory(MongoLink(uri, database)))
+
+    return asyncio.run(recount())
+
+
+def one_kill(service: ServiceProcess, crew: list[Writer], delay: float, recount: Recount) -> None:
     before = sum(writer.acknowledged.total() for writer in crew)
     with ThreadPoolExecutor(WRITERS) as pool:
         working = [pool.submit(writer.work, service.url) for writer in crew]
@@ -223,7 +235,7 @@ def one_kill(service: ServiceProcess, crew: list[Writer], delay: float) -> None:
         service.kill()
         for each in working:
             each.result()
-    in_files = sum(counts.total() for counts in killed_files(service))
+    in_files = sum(counts.total() for counts in recount().values())
     service.start()
     with service.client() as api:
         for writer in crew:
@@ -237,7 +249,7 @@ def one_kill(service: ServiceProcess, crew: list[Writer], delay: float) -> None:
         assert in_files <= total <= in_files + WRITERS
 
 
-def run_kills(service: ServiceProcess, kills: int) -> None:
+def run_kills(service: ServiceProcess, kills: int, recount: Recount) -> None:
     seed = int(os.environ.get("KATO_KILL_SEED", str(random.SystemRandom().randrange(2**32))))
     print(f"KATO_KILL_SEED={seed}")  # noqa: T201 - to repeat the run by
     rng = random.Random(seed)  # noqa: S311 - a test's choices
@@ -247,18 +259,45 @@ def run_kills(service: ServiceProcess, kills: int) -> None:
         for writer in crew:
             writer.open(api)
     for _ in range(kills):
-        one_kill(service, crew, rng.expovariate(1 / 0.15))
+        one_kill(service, crew, rng.expovariate(1 / 0.15), recount)
     acknowledged = sum(writer.acknowledged.total() for writer in crew)
     print(f"{kills} kills, {acknowledged} acknowledged learnings, all there and none twice")  # noqa: T201 - the count
     assert service.stop() == 0
 
 
+def kill_on_files(service: ServiceProcess, kills: int) -> None:
+    run_kills(service, kills, lambda: recount_files(service))
+
+
+def kill_on_shared_stores(replicas: Replicas, kills: int) -> None:
+    """Kill one replica of two; the other one has lived through all of it and knows the same."""
+    other, service = replicas.start(1)[0], replicas.add()
+    run_kills(service, kills, lambda: recount_database(replicas.stores.mongo.url, replicas.database))
+    counts = recount_database(replicas.stores.mongo.url, replicas.database)
+    assert counts
+    with other.client() as api:
+        for node, expected in counts.items():
+            eventually(lambda: sorted(patterns_of(api, node).values()) == sorted(expected.values()), timeout=60)  # noqa: B023 - called at once
+            check_statistics(api, node, patterns_of(api, node))
+
+
 @pytest.mark.timeout(600)
 def test_twenty_kills(processes: Callable[..., ServiceProcess]) -> None:
-    run_kills(processes(), 20)
+    kill_on_files(processes(), 20)
+
+
+@pytest.mark.timeout(900)
+def test_twenty_kills_on_redis_and_mongodb(replicas: Replicas) -> None:
+    kill_on_shared_stores(replicas, 20)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_three_hundred_kills(processes: Callable[..., ServiceProcess]) -> None:
-    run_kills(processes(), 300)
+    kill_on_files(processes(), 300)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_three_hundred_kills_on_redis_and_mongodb(replicas: Replicas) -> None:
+    kill_on_shared_stores(replicas, 300)
