@@ -22,10 +22,14 @@ INTERNAL_TOKEN = "the-operator's-token"  # noqa: S105 - a test's own
 
 @dataclass
 class ServiceProcess:
-    """`kato serve` over one data directory; it may be started again after it has ended."""
+    """`kato serve` over one data directory; it may be started again after it has ended.
+
+    `before`: words of a command that runs it.
+    """
 
     directory: Path
     settings: dict[str, str] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
     internal_port: int = 0
@@ -60,7 +64,7 @@ class ServiceProcess:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE], env=environment, stdout=log, stderr=subprocess.STDOUT
+                [*self.before, sys.executable, "-c", SERVE], env=environment, stdout=log, stderr=subprocess.STDOUT
             )
         return self
 
