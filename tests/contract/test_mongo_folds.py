@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 
 from kato_service.engine.model import Clearing, Deletion, Learning, PatternRecord
-from kato_service.processor.errors import StoreUnavailable
+from kato_service.processor.errors import StoreUnavailable, UnsupportedSchema
 from kato_service.processor.ports import Entry, Fold
 from kato_service.stores.mongo_link import CALL_SECONDS, MongoLink
 from kato_service.stores.mongo_memory import MongoMemory
@@ -155,3 +156,15 @@ async def test_a_tidied_store_holds_one_version_of_each_pattern(mongo_uri: str) 
     finally:
         await link.run(lambda database: database.client.drop_database(database.name))
         await store.close()
+
+
+async def test_a_database_of_a_newer_version_is_refused_and_left_alone(mongo_uri: str) -> None:
+    name = database_name("test", os.urandom(8).hex())
+    async with AsyncMongoClient[dict[str, Any]](mongo_uri) as client:
+        await client[name]["schema"].insert_one({"_id": "version", "value": 99})
+        store = MongoMemory(MongoLink(mongo_uri, name))
+        with pytest.raises(UnsupportedSchema, match="99 is not allowed; allowed: at most 1"):
+            await store.append(NODE, LOG[0])
+        await store.close()
+        assert await client[name].list_collection_names() == ["schema"]
+        await client.drop_database(name)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from kato_service.processor.errors import UnsupportedSchema
 from kato_service.processor.model import Answer, Declaration, Session
 from kato_service.stores.redis_link import RedisLink
 from kato_service.stores.redis_sessions import GRACE_SECONDS, RedisSessions
@@ -35,9 +36,9 @@ async def store(server: RedisServer, prefix: str) -> AsyncIterator[RedisSessions
 
 
 def keys(server: RedisServer, prefix: str) -> dict[str, int]:
-    """Return the processor's keys, each without the prefix, with the seconds it has to live."""
+    """Return the processor's keys but for `schema`, each without the prefix, with the seconds it has to live."""
     with server.client() as client:
-        found = list(client.scan_iter(f"{prefix}*", count=10_000))
+        found = [key for key in client.scan_iter(f"{prefix}*", count=10_000) if key != f"{prefix}schema".encode()]
         return {key.decode().removeprefix(prefix): client.ttl(key) for key in found}
 
 
@@ -95,4 +96,14 @@ async def test_the_record_of_a_session_that_redis_forgot_goes_with_the_sweep(
         client.delete(f"{prefix}session:p.one")
     assert await store.get("p.one") is None
     assert list(await store.expire(NOW + 60)) == []
+    assert keys(server, prefix) == {}
+
+
+async def test_keys_of_a_newer_version_are_refused_and_left_alone(server: RedisServer, prefix: str) -> None:
+    with server.client() as client:
+        client.set(f"{prefix}schema", 99)
+    store = RedisSessions(RedisLink(server.url, prefix))
+    with pytest.raises(UnsupportedSchema, match="99 is not allowed; allowed: at most 1"):
+        await store.create(session("one"), limit=0, now=NOW)
+    await store.close()
     assert keys(server, prefix) == {}

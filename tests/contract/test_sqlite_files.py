@@ -60,7 +60,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path, ope
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(UnsupportedSchema, match="99 is not allowed; allowed: at most 1"):
+    with pytest.raises(UnsupportedSchema, match=r"99 is not allowed; allowed: at most \d;"):
         opener(path)
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == ["newer.db"]

@@ -16,10 +16,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError, RedisError
 
-from kato_service.processor.errors import InvalidRecord, StoreUnavailable
+from kato_service.processor.errors import InvalidRecord, StoreUnavailable, UnsupportedSchema
 from kato_service.processor.ports import StoreUsage
 from kato_service.stores.remote import ANSWER_SECONDS, Remote
 
+VERSION = 1  # of what the keys hold, as `redis_scripts` describes it
 CONNECTIONS = 64
 Client = Redis | RedisCluster
 
@@ -131,8 +132,24 @@ class RedisLink:
             if self._client is None:
                 single = Redis(connection_pool=self._pool)
                 facts = await single.info("cluster")
-                self._client = await self._clustered() if facts.get("cluster_enabled") else single
+                client = await self._clustered() if facts.get("cluster_enabled") else single
+                await self._check_schema(client)
+                self._client = client
             return self._client
+
+    async def _check_schema(self, client: Any) -> None:  # noqa: ANN401 - either client
+        """Note the schema version where none is noted.
+
+        Raises:
+            UnsupportedSchema: a newer service has written the keys; they have not been touched.
+        """
+        key = f"{self.prefix}schema"
+        await client.set(key, VERSION, nx=True)
+        found = int(await client.get(key))
+        if found > VERSION:
+            raise UnsupportedSchema(
+                f"schema version of {key}", found, f"at most {VERSION}; start the newer service that wrote it"
+            )
 
     async def _clustered(self) -> RedisCluster:
         options = {"socket_connect_timeout": ANSWER_SECONDS, "socket_timeout": None, "retry": Retry(NoBackoff(), 1)}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from kato_service.processor.errors import StoreDamaged, StoreUnavailable, UnsupportedSchema
@@ -29,11 +31,35 @@ OPENING_SECONDS = 5.0  # for a lock that someone else holds on the file
 LOCKED_MILLISECONDS = 500  # a job waits for its own batch and the one before it, and an answer is due within 2 s
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a file is to look like: the SQL that makes a new one, its version, the steps that lead to it."""
+
+    schema: str
+    version: int
+    migrations: Mapping[int, str]
+
+    def script(self, found: int) -> str:
+        """Return the SQL that makes a file of version `found` one of this shape; 0 is a new file."""
+        steps = [self.schema] if found == 0 else [self.migrations[step] for step in range(found + 1, self.version + 1)]
+        return " ".join(steps)
+
+
 class Database:
     """A file of `schema` version `version`, opened for one process. Made and used on the event loop's thread."""
 
-    def __init__(self, path: Path, *, schema: str, version: int, synchronous: Literal["FULL", "NORMAL"]) -> None:
-        """Open or create the file.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        schema: str,
+        version: int,
+        synchronous: Literal["FULL", "NORMAL"],
+        migrations: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """Open or create the file. One of an older version is brought forward, all of the way or not at all.
+
+        `migrations`: version -> the SQL that leads to it from the one before.
 
         Raises:
             UnsupportedSchema, StoreDamaged: and the file is left as it was.
@@ -43,7 +69,9 @@ class Database:
         self._running: asyncio.Future[Any] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
         try:
-            self._connection = self._thread.submit(_open, path, schema, version, synchronous).result()
+            self._connection = self._thread.submit(
+                _open, path, Shape(schema, version, migrations), synchronous
+            ).result()
         except KatoError:
             self._thread.shutdown()
             raise
@@ -107,11 +135,11 @@ def _attempt(job: Job, connection: sqlite3.Connection) -> Any:  # noqa: ANN401 -
         return refused
 
 
-def _open(path: Path, schema: str, version: int, synchronous: str) -> sqlite3.Connection:
-    _refuse(path, version)
+def _open(path: Path, shape: Shape, synchronous: str) -> sqlite3.Connection:
+    _refuse(path, shape.version)
     connection = sqlite3.connect(path, OPENING_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _prepare(connection, path, schema, version, synchronous)
+        _prepare(connection, path, shape, synchronous)
     except sqlite3.Error as error:
         connection.close()
         raise StoreDamaged(str(path), str(error), "a database file of this service, or none") from error
@@ -139,11 +167,12 @@ def _check(path: Path, found: int, version: int) -> None:
         )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: int, synchronous: str) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, shape: Shape, synchronous: str) -> None:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
-    _check(path, found, version)
+    _check(path, found, shape.version)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
-    if found == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+    if found < shape.version:
+        changes = f"{shape.script(found)} PRAGMA user_version = {shape.version};"
+        connection.executescript(f"BEGIN IMMEDIATE; {changes} COMMIT;")
     connection.execute(f"PRAGMA busy_timeout = {LOCKED_MILLISECONDS}")

@@ -19,14 +19,17 @@ from kato_service.stores.recent import RecentSessions
 from kato_service.stores.sqlite_database import Database
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
-VERSION = 1
-SCHEMA = """
+VERSION = 2
+BY_NODE_AND_EXPIRY = "CREATE INDEX session_by_node_and_expiry ON session (node, expires_at);"
+MIGRATIONS = {2: BY_NODE_AND_EXPIRY}  # a node's sessions are counted without looking at any of them
+SCHEMA = f"""
 CREATE TABLE session (
     id TEXT PRIMARY KEY, node TEXT NOT NULL, version TEXT NOT NULL, created_at REAL NOT NULL,
     last_activity REAL NOT NULL, expires_at REAL NOT NULL, unsettled INTEGER NOT NULL, body BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX session_by_age ON session (created_at, id);
 CREATE INDEX session_by_node ON session (node, created_at, id);
+{BY_NODE_AND_EXPIRY}
 CREATE INDEX session_by_expiry ON session (expires_at);
 CREATE INDEX session_unsettled ON session (id) WHERE unsettled;
 CREATE TABLE answer (
@@ -61,7 +64,7 @@ class SqliteSessions:
 
     def __init__(self, path: Path) -> None:
         """Open or create the file; raises as `Database` does."""
-        self.database = Database(path, schema=SCHEMA, version=VERSION, synchronous="NORMAL")
+        self.database = Database(path, schema=SCHEMA, version=VERSION, synchronous="NORMAL", migrations=MIGRATIONS)
         self._recent = RecentSessions()
 
     async def create(self, session: Session, *, limit: int, now: float) -> bool:
