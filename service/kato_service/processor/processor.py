@@ -54,8 +54,7 @@ class Processor:
         self.matcher_kind = make_matcher().kind
         self.replicas = Replicas(sharing.wakeups, self._library, self.look) if sharing else None
         self.events = Events(clock)
-        appended = self.replicas.learned if self.replicas else _nobody
-        self.library = Library(memory, clock, make_matcher, learned=self._tell_learned, appended=appended)
+        self.library = Library(memory, clock, make_matcher, learned=self._tell_learned, appended=self._appended)
         self.parameters = LiveParameters(sessions, self.events)
         self.sessions = Sessions(sessions, self.library, self.parameters, self.events, clock=clock, ids=ids)
         self.declarations = Declarations(sessions, self.sessions)
@@ -177,6 +176,10 @@ class Processor:
     def _library(self) -> Library:
         return self.library
 
+    def _appended(self, node: str, seq: int) -> None:
+        if self.replicas:
+            self.replicas.learned(node, seq)
+
     async def _load(self, record: ParametersRecord | None) -> None:
         await self.directives.take_up()
         if record is not None:
@@ -198,7 +201,3 @@ class Processor:
                 await self.sweep()
             except KatoError as error:
                 log.warning("sweep_failed", error=str(error))
-
-
-def _nobody(_node: str, _seq: int) -> None:
-    """Hear of an entry where there is no other replica."""
