@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from kato_cli import apply, demo, gateway, listing, serve, sessions, start, stop, talk
+from kato_cli import apply, demo, gateway, listing, serve, sessions, start, stop, stores, talk
 from kato_cli.terminal import notice, say
 from kato_client import KatoClientError
 from kato_operator.local.files import InvalidFiles
@@ -67,6 +67,7 @@ def program(about: str) -> typer.Typer:
     app.command(epilog=examples("kato logs first", "kato logs first --tail 20 -f"))(listing.logs)
     app.command(epilog=examples("kato sessions first", "kato sessions first --user me -o json"))(sessions.sessions)
     app.add_typer(_session(), name="session")
+    app.add_typer(_stores(), name="stores")
     app.command(epilog=examples("kato observe first hello world", "kato observe first --each one two three"))(
         talk.observe
     )
@@ -92,6 +93,20 @@ def _session() -> typer.Typer:
         sessions.get
     )
     app.command("rm", epilog=examples("kato session rm first SESSION"))(sessions.remove)
+    return app
+
+
+def _stores() -> typer.Typer:
+    """Return the commands on the shared stores."""
+    app = typer.Typer(
+        help="Run a Redis and a mongod of kato's own.",
+        rich_markup_mode=None,
+        epilog=examples("kato stores start", "kato stores status", "kato stop --all --with-stores"),
+    )
+    app.callback(invoke_without_command=True)(_help_alone)
+    app.command(epilog=examples("kato stores start"))(stores.start)
+    app.command(epilog=examples("kato stores stop"))(stores.stop)
+    app.command(epilog=examples("kato stores status", "kato stores status -o json"))(stores.status)
     return app
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kato_cli import stores
 from kato_cli.here import chosen, machine
 from kato_cli.options import References
 from kato_cli.terminal import err, notice, say
@@ -17,11 +18,21 @@ from kato_operator.local.ports import PortWish
 def stop(
     instances: References = None,
     everything: Annotated[bool, typer.Option("--all", help="Stop every instance of this machine.")] = False,
+    with_stores: Annotated[
+        bool | None,
+        typer.Option(
+            "--with-stores/--no-stores",
+            "--with-mongo/--no-mongo",
+            help="Stop the stores too that `kato stores` started, or leave them. Default: --all asks on a terminal, "
+            "else they are left. The older names mean the same.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Stop instances. Their memory is kept, and found again when they are started again.
 
     Each is asked to end, and is killed after 4 seconds; whatever it acknowledged is on disk either way. Stopping what
-    is stopped already is no error.
+    is stopped already is no error. No stop ever deletes data.
     """
     here = machine()
     wanted = chosen(here, instances, everything=everything)
@@ -32,6 +43,8 @@ def stop(
         say(f"{instance_id} {word} (memory kept in {here.home.data(instance_id)})")
     if not wanted:
         notice("nothing runs")
+    if stores.asked_too(everything) if with_stores is None else with_stores:
+        stores.stop_stores()
 
 
 def restart(

@@ -77,9 +77,16 @@ def shown(value: object) -> str:
 
 
 def facts(values: Mapping[str, object]) -> None:
-    """Print what is known of one thing, a fact a line."""
+    """Print what is known of one thing, a fact a line; more than a few pairs get a line each, indented."""
     for key, value in values.items():
-        say(f"{key.replace('_', ' '):<18} {shown(value)}")
+        name = key.replace("_", " ")
+        if isinstance(value, dict) and len(value) > 3:
+            say(name)
+            width = max(map(len, value))
+            for inner, one in value.items():
+                say(f"  {inner:<{width}}  {shown(one)}")
+        else:
+            say(f"{name:<18} {shown(value)}")
 
 
 def age(seconds: int) -> str:

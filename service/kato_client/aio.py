@@ -35,6 +35,7 @@ class AsyncKatoClient:
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout,
             trust_env=url.host not in calls.LOOPBACK,  # a proxy cannot reach this machine's loopback
+            verify=calls.tls(url),
         )
 
     async def __aenter__(self) -> AsyncKatoClient:

@@ -36,6 +36,7 @@ class KatoClient:
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout,
             trust_env=url.host not in calls.LOOPBACK,  # a proxy cannot reach this machine's loopback
+            verify=calls.tls(url),
         )
 
     def __enter__(self) -> KatoClient:

@@ -112,7 +112,7 @@ def test_a_watch_prints_a_table_and_on_a_terminal_draws_it_in_place(kato: Kato) 
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
-        (["st"], {"start", "stop", "status", "stm"}),
+        (["st"], {"start", "stop", "status", "stm", "stores"}),
         (["stop", ""], {"a"}),
         (["status", "a"], {"a"}),
         (["session", "n"], {"new"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -20,7 +22,7 @@ def test_a_session_from_its_making_to_its_end(running: Kato) -> None:
     assert running("sessions", "a", "--user", "walker", "-o", "name").out == f"{made}\n"
     listed = running.json("sessions", "a")["sessions"]
     assert made in [one["session_id"] for one in listed]
-    assert "recall_threshold=0.3" in running("session", "get", "a", made).out
+    assert re.search(r"^  recall_threshold +0\.3$", running("session", "get", "a", made).out, re.MULTILINE)
     assert running("session", "rm", "a", made).out == f"{made} removed\n"
     assert "SESSION_NOT_FOUND" in running("session", "rm", "a", made, code=1).err
     assert "a has no session of walker" in running("sessions", "a", "--user", "walker").err

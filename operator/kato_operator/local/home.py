@@ -41,6 +41,11 @@ class Home:
         """Held for the whole of an apply or delete, so that two of them act one after the other."""
         return self.root / "apply.lock"
 
+    @property
+    def stores(self) -> Path:
+        """The directory of the shared stores that kato runs."""
+        return self.root / "stores"
+
     def data(self, instance_id: str) -> Path:
         """Return the directory of one instance: its memory, its log and what was last asked of it."""
         return self.root / "data" / instance_id

@@ -19,7 +19,7 @@ from kato_spec.errors import Rejected
 from kato_spec.keys import child_name
 
 STOP_WITHIN = 5.0
-_GRACE = 4.0
+_KILLED_BEFORE = 1.0
 _POLL_SECONDS = 0.02
 # Start times come from ticks since boot and the wall clock, and are read a little differently each time; after a step
 # of the clock `found_at` tells.
@@ -94,16 +94,16 @@ def require_permission(identities: Iterable[Identity]) -> None:
             raise NotPermitted(process.pid, process.username()) from error
 
 
-def stop(identities: Iterable[Identity]) -> None:
-    """End these processes: asked first, then killed; all are gone after `STOP_WITHIN` seconds.
+def stop(identities: Iterable[Identity], *, within: float = STOP_WITHIN) -> None:
+    """End these processes: asked first, killed a second before `within` ends; then all are gone.
 
     One that is gone already, or whose PID another program has, is left alone.
     """
     running = [process for identity in identities if (process := _same(identity))]
     _each(running, "terminate")
-    stubborn = _left(running, _GRACE)
+    stubborn = _left(running, within - _KILLED_BEFORE)
     _each(stubborn, "kill")
-    _left(stubborn, STOP_WITHIN - _GRACE)
+    _left(stubborn, _KILLED_BEFORE)
 
 
 def discover(home: Home) -> Iterator[Found]:

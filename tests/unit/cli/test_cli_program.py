@@ -19,9 +19,9 @@ from kato_spec.parameters import OLDER_NAMES, Parameters, allowed, default_of
 
 COMMANDS = [
     *("start", "apply", "delete", "list", "stop", "restart", "status", "logs", "sessions", "observe", "learn"),
-    *("predict", "stm", "serve", "gateway", "demo", "session"),
+    *("predict", "stm", "serve", "gateway", "demo", "session", "stores"),
 ]
-SESSION_COMMANDS = ["session new", "session get", "session rm"]
+INNER_COMMANDS = ["session new", "session get", "session rm", "stores start", "stores stop", "stores status"]
 PROGRAMS = {"kato": KATO, "kubectl kato": KUBECTL}
 Run = Callable[..., tuple[int, str, str]]
 
@@ -49,7 +49,7 @@ def test_both_programs_have_the_same_commands(kato: Run, name: str) -> None:
     assert ("never\n  talks to a cluster" in out) == (name != "kato")
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *SESSION_COMMANDS])
+@pytest.mark.parametrize("command", [*COMMANDS, *INNER_COMMANDS])
 def test_every_command_has_help_with_examples(kato: Run, command: str) -> None:
     code, out, _ = kato(*command.split(), "--help")
     assert code == 0
@@ -128,5 +128,5 @@ def test_the_reference_page_is_checked_for_drift(tmp_path: Path, capsys: pytest.
     page.write_text(page.read_text().replace("Stop instances.", "End instances."))
     assert reference.main(["--check", str(page)]) == 1
     assert "run `make generate`" in capsys.readouterr().err
-    for command in [*COMMANDS, *SESSION_COMMANDS]:
+    for command in [*COMMANDS, *INNER_COMMANDS]:
         assert f"\n## kato {command}\n" in page.read_text()

@@ -1,0 +1,96 @@
+"""`kato stores`, and what `kato stop` does with them: a real Redis, started, used, stopped, its data kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kato_operator.local import processes
+from kato_operator.local.home import Home
+from kato_operator.local.stores import Stores
+from tests.support.cli import Kato
+from tests.support.cluster.machine import install
+from tests.support.terminal import on_a_terminal
+
+
+@pytest.fixture
+def path(kato: Kato) -> Iterator[str]:
+    """A PATH with a Redis server on it; stores that a test leaves running are stopped."""
+    names = os.environ["PATH"]
+    if shutil.which("redis-server") is None:
+        # Debian's redis-tools has the server under another of its names, and starts no service by being installed.
+        if shutil.which("redis-check-rdb") is None:
+            install(["redis-tools"])
+        programs = kato.directory / "bin"
+        programs.mkdir()
+        (programs / "redis-server").symlink_to(shutil.which("redis-check-rdb") or "")
+        names = f"{programs}:{names}"
+    yield names
+    Stores(kato.home).stop()
+
+
+def ask(port: int, *words: str) -> str:
+    """Send one command to a Redis and return the first of its answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(" ".join(words).encode() + b"\r\n")
+        return connection.recv(64).decode()
+
+
+def of_redis(kato: Kato) -> dict[str, object]:
+    """Return what `kato stores status` says of the Redis."""
+    found: dict[str, object] = next(one for one in kato.json("stores", "status")["stores"] if one["name"] == "redis")
+    return found
+
+
+def test_stores_start_keep_their_data_and_stop_when_asked(kato: Kato, path: str) -> None:
+    assert "redis started (redis://127.0.0.1:" in kato("stores", "start", PATH=path).out
+    begun = of_redis(kato)
+    assert (begun["status"], begun["url"]) == ("running", f"redis://127.0.0.1:{begun['port']}")
+    assert ask(int(str(begun["port"])), "SET", "kept", "yes") == "+OK\r\n"
+    assert f"redis runs already ({begun['url']})\n" in kato("stores", "start", PATH=path).out
+    kato("start", "--id", "a")
+    assert "redis" not in kato("stop", "--all").out  # nobody can be asked: the stores stay
+    kato("start", "--id", "a")
+    assert "redis" not in kato("stop", "a", "--no-mongo").out
+    assert of_redis(kato)["status"] == "running"
+    assert f"redis stopped (data kept in {kato.home.stores / 'redis'})" in kato("stop", "--all", "--with-mongo").out
+    assert "redis stopped" not in kato("stores", "stop").out
+    assert kato("stop", "--all", "--with-stores").err.endswith("kato: no store of kato's runs\n")
+    kato("stores", "start", PATH=path)
+    again = of_redis(kato)
+    assert again["pid"] != begun["pid"]
+    assert ask(int(str(again["port"])), "GET", "kept").endswith("yes\r\n")
+
+
+def test_a_terminal_asks_about_the_stores(kato: Kato, path: str) -> None:
+    kato("stores", "start", PATH=path)
+    for answer, stays in (("n", True), ("y", False)):
+        with on_a_terminal(kato, "stop", "--all") as terminal:
+            terminal.wait_for(
+                "Stop the stores too (redis)?" if shutil.which("mongod") is None else "Stop the stores too"
+            )
+            terminal.type(f"{answer}\n")
+            terminal.finish()
+        assert ("redis" in Stores(kato.home).running()) == stays
+
+
+def test_a_store_of_somebody_else_is_never_touched(kato: Kato, path: str) -> None:
+    kato("stores", "start", PATH=path)
+    elsewhere = Kato(Home(kato.directory / "elsewhere"), kato.directory)
+    assert elsewhere("stores", "stop").err == "kato: no store of kato's runs\n"
+    store = Stores(kato.home).running()["redis"]
+    assert processes.alive(store.identity)
+    assert elsewhere("stores", "start", PATH=path).out.startswith("redis started")  # on the next free port
+    assert Stores(elsewhere.home).running()["redis"].port != store.port
+    elsewhere("stores", "stop")
+    assert processes.alive(store.identity)
+
+
+def test_a_machine_without_a_redis_is_told_what_to_install(kato: Kato, tmp_path: Path) -> None:
+    told = kato("stores", "start", code=1, PATH=str(tmp_path)).err
+    assert told == "kato: no redis on this machine: install redis-server or valkey-server, or put it on PATH\n"
