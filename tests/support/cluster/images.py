@@ -117,6 +117,7 @@ def own_wheel() -> Path:
     def build(target: Path) -> None:
         with FileLock(bench.with_suffix(".busy")):
             source = bench / "source"
+            source.mkdir(exist_ok=True)
             clear(source, keep=CRATE)
             for name in INPUTS:
                 copy(ROOT / name, source / name)
