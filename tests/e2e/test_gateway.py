@@ -30,9 +30,14 @@ with connect(sys.argv[1]) as socket:
 
 
 @pytest.fixture(scope="module")
-def gateway(release: Release, space: Space) -> Iterator[Space]:
-    """A namespace with a client, and the release with its gateway; afterwards the release is without it."""
+def nginx_image(release: Release) -> None:
+    """The image that the chart names, on the node."""
     release.cluster.load(nginx.nginx_image())
+
+
+@pytest.fixture(scope="module")
+def gateway(release: Release, nginx_image: None, space: Space) -> Iterator[Space]:
+    """A namespace with a client, and the release with its gateway; afterwards the release is without it."""
     home = Space(release.cluster, NAMESPACE, space.image)
     release.install("--set", "gateway.enabled=true", "--set", "networkPolicy.enabled=true")
     yield space

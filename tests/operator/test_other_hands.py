@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -36,13 +37,14 @@ GITOPS = ("--server-side", "--field-manager=gitops")
 
 
 @pytest.fixture(scope="module")
-def synced(space: Space) -> Space:
+def synced(space: Space) -> Iterator[Space]:
     """The namespace with what a GitOps tool applied, and with the operator's finalizer and status on it."""
     sync(space)
     eventually(lambda: space.get("kproc/broad").get("status", {}).get("storage"), promised=PROMISED)
     eventually(lambda: space.get("ksess/reader").get("status"), promised=PROMISED)
     assert space.get("kproc/broad")["metadata"]["finalizers"] == ["kato.dev/memory"]
-    return space
+    yield space
+    space.kubectl("delete", "kproc/broad", "ksess/reader", "--timeout=60s")
 
 
 def sync(space: Space) -> str:
@@ -98,17 +100,17 @@ FOREIGN: list[tuple[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "theirs"), FOREIGN)
-def test_what_others_add_survives(synced: Space, operator: OperatorProcess, kind: str, theirs: object) -> None:
-    reference = f"{kind}/kato-broad"
-    synced.kubectl("patch", reference, "--type=merge", "--patch", json.dumps(theirs))
+def test_what_others_add_survives(synced: Space, operator: OperatorProcess) -> None:
+    for kind, theirs in FOREIGN:
+        synced.kubectl("patch", f"{kind}/kato-broad", "--type=merge", "--patch", json.dumps(theirs))
     looked = operator.metric("kato_operator_reconciles_total", kind="KatoProcessor")
     eventually(lambda: operator.metric("kato_operator_reconciles_total", kind="KatoProcessor") > looked + 2, timeout=60)
     try:
-        assert holds(synced.get(reference), theirs)
+        for kind, theirs in FOREIGN:
+            assert holds(synced.get(f"{kind}/kato-broad"), theirs)
     finally:
-        if kind == "service":
-            synced.kubectl("patch", reference, "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
+        free = json.dumps({"metadata": {"finalizers": None}})
+        synced.kubectl("patch", "service/kato-broad", "--type=merge", "--patch", free)
 
 
 def holds(found: object, wanted: object) -> bool:
