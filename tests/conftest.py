@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from types import FrameType
 
 import pytest
+from hypothesis import settings
 
-from tests.support.cluster import find, images
+from tests.support.cluster import find, images, nginx
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.pods import restricted_namespace
+
+# Hypothesis without its deadline: a busy machine fails no property (house.md, no timed assertions).
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
@@ -38,6 +43,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         find.prepare()
     if "project_images" in wanted:
         images.project_images()
+    if "nginx_image" in wanted:
+        nginx.nginx_image()
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,14 @@ import structlog
 from kato_operator.clock import SystemClock
 from kato_operator.cluster.kube import KubeCluster
 from kato_operator.cluster.lease import Election, lease_of
-from kato_operator.cluster.rest import connect
+from kato_operator.cluster.rest import Rest, connect
 from kato_operator.desired.kinds import PROCESSOR, Manifest
 from kato_operator.desired.names import FINALIZER
 from kato_operator.reconcile.fence import Fence
 from kato_operator.reconcile.ports import Conflict, NotServed
 from kato_operator.settings import OperatorSettings
 
-# For how long the operator is kept from writing, in seconds: long enough for the hook, short for a new installation.
+# For how long the operator is kept from writing while the hook works, in seconds.
 SEIZED_SECONDS = 30.0
 
 log = structlog.get_logger()
@@ -37,14 +37,22 @@ async def release_finalizers(settings: OperatorSettings) -> None:
     fence = Fence(clock.monotonic)
     async with await connect() as rest:
         if settings.leader_election:
-            lease = lease_of(settings.namespace, settings.lease_name, settings.pod_name, SEIZED_SECONDS)
-            await Election(rest, lease, fence, clock).seize()
+            await _seize(settings, rest, fence, clock, SEIZED_SECONDS)
             await asyncio.sleep(settings.lease_seconds)
         fence.extend(math.inf)
         cluster = KubeCluster(rest, fence, settings.watch_namespaces)
         while held := await _held(cluster):
             for body in held:
                 await _release(cluster, body)
+        if settings.leader_election:
+            # Long enough for helm to end the operator, short for an installation that comes right afterwards.
+            await _seize(settings, rest, fence, clock, settings.lease_seconds)
+
+
+async def _seize(settings: OperatorSettings, rest: Rest, fence: Fence, clock: SystemClock, seconds: float) -> None:
+    """Take the Lease, whoever holds it, for so many seconds."""
+    lease = lease_of(settings.namespace, settings.lease_name, settings.pod_name, seconds)
+    await Election(rest, lease, fence, clock).seize()
 
 
 async def _held(cluster: KubeCluster) -> list[Manifest]:

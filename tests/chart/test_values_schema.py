@@ -37,6 +37,13 @@ REFUSED = {
     "podAnnotations.port=8080": "port",
     "podLabels.helm\\.sh/chart=mine": "helm.sh/chart",
     "stores.bundled.enabled=true": "stores",
+    "metrics.serviceMonitor.interval=often": "interval",
+    "metrics.prometheusRule.rules=mine": "rules",
+    "networkPolicy.enabled=maybe": "enabled",
+    "gateway.replicas=0": "replicas",
+    "gateway.image.tag=": "tag",
+    "gateway.clusterDomain=Cluster_Local": "clusterDomain",
+    "gateway.serviceType=ExternalName": "serviceType",
 }
 
 # every value that some set of the golden files changes

@@ -39,7 +39,7 @@ def test_the_fast_matcher_serves(space: Space) -> None:
 
 
 def test_get_shows_what_there_is(space: Space) -> None:
-    eventually(lambda: shown(space, "ksess", "reader")["PHASE"] == "Active", timeout=NOTICED)
+    eventually(lambda: shown(space, "ksess", "reader")["PHASE"] == "Active", promised=NOTICED)
     endpoint = f"http://kato-broad.{space.name}.svc:8000"
     broad = shown(space, "katoprocessors", "broad")
     assert broad | {"AGE": ""} == {
@@ -102,9 +102,9 @@ def predicted(space: Space, session: str) -> object:
 def test_declared_session_is_usable_and_its_memory_is_seen(space: Space) -> None:
     reader = space.get("ksess/reader")["status"]["sessionId"]
     assert predicted(space, reader) == [["sat"]]  # it shares the knowledge of its user
-    eventually(lambda: space.get("ksess/reader")["status"].get("stmLength") == 2, timeout=COUNTED)
+    eventually(lambda: space.get("ksess/reader")["status"].get("stmLength") == 2, promised=COUNTED)
     assert shown(space, "katosessions", "reader")["STM"] == "2"
-    eventually(lambda: space.get("kproc/broad")["status"].get("patterns") == 1, timeout=COUNTED)
+    eventually(lambda: space.get("kproc/broad")["status"].get("patterns") == 1, promised=COUNTED)
 
 
 def test_changed_parameter_is_live_without_a_restart(space: Space) -> None:
@@ -116,7 +116,7 @@ def test_changed_parameter_is_live_without_a_restart(space: Space) -> None:
         condition = space.condition("kproc/broad", "ParametersLive")
         return (condition["status"], condition["observedGeneration"]) == ("True", generation)
 
-    eventually(live, timeout=NOTICED)
+    eventually(live, promised=NOTICED)
     reader = space.get("ksess/reader")["status"]["sessionId"]
     config = space.read(f"{BROAD}/sessions/{reader}/config")["config"]
     assert (config["recall_threshold"], config["max_predictions"]) == (0.3, 5)
@@ -132,7 +132,7 @@ def test_killed_pod_loses_nothing_acknowledged(space: Space) -> None:
     patterns = space.read(f"{BROAD}/patterns?node_id=stream&limit=1000")["patterns"]
     assert {pattern["name"]: pattern["frequency"] for pattern in patterns} == dict.fromkeys(acknowledged, 1)
     count = before + len(acknowledged)
-    eventually(lambda: space.get("kproc/broad")["status"]["patterns"] == count, timeout=COUNTED)
+    eventually(lambda: space.get("kproc/broad")["status"]["patterns"] == count, promised=COUNTED)
 
 
 def stream_while_the_pod_is_killed(space: Space) -> list[str]:
@@ -154,13 +154,13 @@ def test_deleted_child_comes_back(space: Space, kind: str) -> None:
     child = f"{kind}/kato-broad"
     uid = space.get(child)["metadata"]["uid"]
     space.kubectl("delete", child, "--wait=false")
-    eventually(lambda: (space.find(child) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, timeout=NOTICED)
+    eventually(lambda: (space.find(child) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, promised=NOTICED)
 
 
 def test_edited_child_is_mended(space: Space) -> None:
     edit = json.dumps([{"op": "replace", "path": "/spec/ports/0/port", "value": 9999}])
     space.kubectl("patch", "service", "kato-broad", "--type=json", "-p", edit)
-    eventually(lambda: space.get("service/kato-broad")["spec"]["ports"][0]["port"] == 8000, timeout=NOTICED)
+    eventually(lambda: space.get("service/kato-broad")["spec"]["ports"][0]["port"] == 8000, promised=NOTICED)
 
 
 def test_deleting_the_objects_leaves_no_child_but_the_memory(space: Space) -> None:
@@ -187,7 +187,7 @@ def test_memory_is_found_again_by_a_processor_of_the_same_name(space: Space) -> 
 
 def test_delete_policy_removes_the_memory(space: Space) -> None:
     space.kubectl("patch", "kproc", "broad", "--type=merge", "-p", '{"spec":{"deletionPolicy":"Delete"}}')
-    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers"), timeout=NOTICED)
+    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers"), promised=NOTICED)
     space.kubectl("delete", "kproc", "broad", "--timeout=60s")
     eventually(lambda: space.find("pvc/kato-broad-memory") is None, timeout=60)
     assert space.find("pvc/kato-strict-memory")

@@ -58,4 +58,4 @@ def test_a_new_installation_finds_everything(uninstalled: Space, release: Releas
     generation = uninstalled.get("kproc/kept")["metadata"]["generation"]
     eventually(lambda: uninstalled.get("kproc/kept")["status"]["observedGeneration"] == generation, timeout=STARTED)
     assert uninstalled.pod_of("kept")["metadata"]["uid"] == pod
-    eventually(lambda: uninstalled.get("kproc/kept")["status"]["patterns"] == 1, timeout=COUNTED)
+    eventually(lambda: uninstalled.get("kproc/kept")["status"]["patterns"] == 1, promised=COUNTED)

@@ -40,7 +40,7 @@ def test_retained_memory_is_found_again_by_a_processor_of_the_name(space: Space)
 
 def test_delete_removes_the_memory_before_the_processor_goes(space: Space) -> None:
     space.processor("broad", storage=VOLUME, deletionPolicy="Delete")
-    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers") == ["kato.dev/memory"], timeout=PROMISED)
+    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers") == ["kato.dev/memory"], promised=PROMISED)
     space.kubectl("delete", "kproc/broad", "--timeout=60s")
     assert space.find(CLAIM) is None
 
@@ -53,7 +53,7 @@ def test_deletion_ends_when_the_memory_stays(space: Space, operator: OperatorPro
     space.ready("broad")
     space.kubectl("patch", CLAIM, "--type=merge", "--patch", '{"metadata":{"finalizers":["example.com/stay"]}}')
     space.kubectl("delete", "kproc/broad", "--timeout=60s")
-    eventually(lambda: "MemoryLeft" in space.events("broad"), timeout=PROMISED)
+    eventually(lambda: "MemoryLeft" in space.events("broad"), promised=PROMISED)
     space.kubectl("patch", CLAIM, "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
     eventually(lambda: space.find(CLAIM) is None, timeout=PATIENCE)
 
@@ -90,14 +90,14 @@ def test_children_left_behind_on_purpose_are_taken_back(space: Space) -> None:
     space.kubectl("delete", "kproc/free", "--cascade=orphan")
     space.processor("free")
     space.ready("free")
-    eventually(lambda: space.get("deployment/kato-free")["metadata"].get("ownerReferences"), timeout=PROMISED)
+    eventually(lambda: space.get("deployment/kato-free")["metadata"].get("ownerReferences"), promised=PROMISED)
     assert space.get("deployment/kato-free")["metadata"]["uid"] == uid
     space.kubectl("delete", "kproc/free")
 
 
 def test_release_finalizers_takes_the_lease_and_lets_processors_go(space: Space, operator: OperatorProcess) -> None:
     space.processor("broad", deletionPolicy="Delete", storage=VOLUME)
-    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers"), timeout=PROMISED)
+    eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers"), promised=PROMISED)
     operator.run_to_end("release-finalizers")
     assert "finalizers" not in space.get("kproc/broad")["metadata"]
     assert operator.wait() == 1

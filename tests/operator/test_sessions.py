@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.eventually import eventually
+from tests.support.eventually import STRETCH, eventually
 from tests.support.operator.space import COUNTED, PATIENCE, PROMISED, Space
 
 NOTICED = 2.0  # an expiry, in seconds
@@ -52,11 +52,11 @@ def test_it_is_usable_as_soon_as_it_is_active_and_is_counted(broad: Space) -> No
     session = active(broad, "reader", userId="ada", config={"maxPredictions": 5})
     assert broad.ask("GET", "broad", f"/sessions/{session}/config")["config"]["max_predictions"] == 5
     broad.ask("POST", "broad", f"/sessions/{session}/observe", {"strings": ["a"]})
-    eventually(lambda: broad.get("ksess/reader")["status"]["stmLength"] == 1, timeout=COUNTED, interval=1)
+    eventually(lambda: broad.get("ksess/reader")["status"]["stmLength"] == 1, promised=COUNTED, interval=1)
     status = broad.get("ksess/reader")["status"]
     assert (status["userId"], status["phase"]) == ("ada", "Active")
     assert status["url"].endswith(f"/sessions/{session}")
-    eventually(lambda: broad.get("kproc/broad")["status"]["activeSessions"] >= 1, timeout=COUNTED, interval=1)
+    eventually(lambda: broad.get("kproc/broad")["status"]["activeSessions"] >= 1, promised=COUNTED, interval=1)
     assert broad.kubectl("get", "ksess", "reader").split()[:5] == ["NAME", "PROCESSOR", "USER", "PHASE", "STM"]
 
 
@@ -80,7 +80,7 @@ def test_its_configuration_is_owned_key_by_key(broad: Space) -> None:
         found = broad.ask("GET", "broad", f"/sessions/{session}/config")["config"]
         return found["max_predictions"], found["recall_threshold"], found["persistence"]
 
-    eventually(lambda: config() == (6, 0.1, 9), timeout=PROMISED)
+    eventually(lambda: config() == (6, 0.1, 9), promised=PROMISED)
 
 
 def test_expiry_is_noticed_within_2_s_and_the_object_removes_itself(broad: Space) -> None:
@@ -89,14 +89,14 @@ def test_expiry_is_noticed_within_2_s_and_the_object_removes_itself(broad: Space
     status = broad.get("ksess/short")["status"]
     (condition,) = [item for item in status["conditions"] if item["type"] == "Expired"]
     late = moment(condition["lastTransitionTime"]) - moment(status["expiresAt"])
-    assert late <= NOTICED + 1  # both are cut to whole seconds
+    assert late <= STRETCH * (NOTICED + 1)  # both are cut to whole seconds
     assert status["phase"] == "Expired"
     assert not exists(broad, session)
-    eventually(lambda: broad.find("ksess/short") is None, timeout=5 + PROMISED)
+    eventually(lambda: broad.find("ksess/short") is None, promised=5 + PROMISED)
 
 
 def test_a_session_in_use_lives_on(broad: Space) -> None:
-    session = active(broad, "used", ttlSeconds=6)
+    session = active(broad, "used", ttlSeconds=10)
     began = time.monotonic()
 
     def used_for_long() -> bool:
@@ -105,12 +105,12 @@ def test_a_session_in_use_lives_on(broad: Space) -> None:
         return time.monotonic() - began > 15
 
     eventually(used_for_long, timeout=30, interval=1)
-    broad.reaches("ksess/used", "Expired", "True", within=6 + NOTICED + SLACK)
+    broad.reaches("ksess/used", "Expired", "True", within=10 + NOTICED + SLACK)
 
 
 def test_renew_puts_a_new_session_in_its_place(broad: Space) -> None:
     before = active(broad, "evergreen", ttlSeconds=3, expiryPolicy="Renew")
-    eventually(lambda: broad.get("ksess/evergreen")["status"]["sessionId"] != before, timeout=3 + PROMISED)
+    eventually(lambda: broad.get("ksess/evergreen")["status"]["sessionId"] != before, promised=3 + PROMISED)
     assert broad.get("ksess/evergreen")["status"]["phase"] == "Active"
     broad.kubectl("delete", "ksess/evergreen")
 
@@ -118,7 +118,7 @@ def test_renew_puts_a_new_session_in_its_place(broad: Space) -> None:
 def test_deletion_deletes_the_session(broad: Space) -> None:
     session = active(broad, "brief")
     broad.kubectl("delete", "ksess/brief")
-    eventually(lambda: not exists(broad, session), timeout=PROMISED)
+    eventually(lambda: not exists(broad, session), promised=PROMISED)
 
 
 def test_deletion_over_http_is_like_expiry(broad: Space) -> None:
@@ -135,7 +135,7 @@ def test_a_session_lost_with_its_store_is_bound_anew(space: Space) -> None:
     before = space.get("ksess/unlucky")["status"]["sessionId"]
     space.kubectl("delete", "pod", space.pod("fleeting")["metadata"]["name"])
     eventually(lambda: space.get("ksess/unlucky")["status"]["sessionId"] != before, timeout=PATIENCE)
-    eventually(lambda: "SessionLost" in space.events("unlucky"), timeout=PROMISED)
+    eventually(lambda: "SessionLost" in space.events("unlucky"), promised=PROMISED)
     space.kubectl("delete", "kproc/fleeting", "ksess/unlucky")
 
 

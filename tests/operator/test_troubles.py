@@ -23,7 +23,7 @@ def no_pods(space: Space) -> Iterator[str]:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     try:
         space.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
-        eventually(lambda: space.get("quota/none").get("status", {}).get("hard"), timeout=PROMISED)
+        eventually(lambda: space.get("quota/none").get("status", {}).get("hard"), promised=PROMISED)
         yield "quota/none"
     finally:
         space.kubectl("delete", "quota/none", "--ignore-not-found")

@@ -42,7 +42,7 @@ def test_a_change_of_parameters_is_live_without_a_restart(broad: Space) -> None:
     pod = broad.pod("broad")
     broad.processor("broad", displayName="Renamed", parameters={"maxPredictions": 7})
     generation = broad.get("kproc/broad")["metadata"]["generation"]
-    eventually(lambda: broad.get("kproc/broad")["status"]["observedGeneration"] == generation, timeout=PROMISED)
+    eventually(lambda: broad.get("kproc/broad")["status"]["observedGeneration"] == generation, promised=PROMISED)
     broad.reaches("kproc/broad", "ParametersLive", "True")
     session = broad.ask("POST", "broad", "/sessions", {"user_id": "a"})["session_id"]
     config = broad.ask("GET", "broad", f"/sessions/{session}/config")["config"]
@@ -57,7 +57,7 @@ def test_a_change_of_parameters_is_live_without_a_restart(broad: Space) -> None:
 def test_a_deleted_child_is_back_within_10_s(broad: Space, child: str) -> None:
     uid = broad.get(child)["metadata"]["uid"]
     broad.kubectl("delete", child)
-    eventually(lambda: (broad.find(child) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, timeout=PROMISED)
+    eventually(lambda: (broad.find(child) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid, promised=PROMISED)
     broad.ready("broad")
 
 
@@ -77,6 +77,9 @@ EDITS: list[tuple[str, object]] = [
     ("service", {"spec": {"selector": {"more": "x"}}}),
     ("service", {"spec": {"ports": [{"port": 1}]}}),
     ("configmap", {"data": {"parameters.json": "{}"}}),
+    ("configmap", {"data": {"more": "x"}}),
+    ("secret", {"data": {"more": "eA=="}}),
+    ("secret", {"data": {"token": "eA=="}}),
     ("networkpolicy", {"spec": {"ingress": [{}]}}),
     ("serviceaccount", {"metadata": {"ownerReferences": None}}),
     ("service", {"metadata": {"labels": None}}),
@@ -85,24 +88,24 @@ EDITS: list[tuple[str, object]] = [
 
 @pytest.mark.parametrize(("kind", "edit"), EDITS)
 def test_an_edited_child_is_set_right_within_10_s(broad: Space, kind: str, edit: object) -> None:
-    reference = f"{kind}/kato-broad"
+    reference = f"{kind}/kato-broad{'-internal' if kind == 'secret' else ''}"
     before = content(broad, reference)
     broad.kubectl("patch", reference, "--type=merge", "--patch", json.dumps(edit))
-    eventually(lambda: content(broad, reference) == before, timeout=PROMISED)
+    eventually(lambda: content(broad, reference) == before, promised=PROMISED)
 
 
 def test_a_command_that_someone_gives_the_pods_is_taken_away(broad: Space) -> None:
     before = content(broad, "deployment/kato-broad")
     command = [{"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["sleep", "9"]}]
     broad.kubectl("patch", "deployment/kato-broad", "--type=json", "--patch", json.dumps(command))
-    eventually(lambda: content(broad, "deployment/kato-broad") == before, timeout=PROMISED)
+    eventually(lambda: content(broad, "deployment/kato-broad") == before, promised=PROMISED)
     broad.ready("broad")
 
 
 def test_a_variable_that_someone_adds_to_the_pods_is_taken_away(broad: Space) -> None:
     before = content(broad, "deployment/kato-broad")
     broad.kubectl("set", "env", "deployment/kato-broad", "MORE=1")
-    eventually(lambda: content(broad, "deployment/kato-broad") == before, timeout=PROMISED)
+    eventually(lambda: content(broad, "deployment/kato-broad") == before, promised=PROMISED)
     broad.ready("broad")
 
 
@@ -115,7 +118,7 @@ def content(space: Space, reference: str) -> object:
 
 def test_a_settled_processor_costs_no_write(broad: Space, operator: OperatorProcess) -> None:
     broad.ready("broad")
-    eventually(lambda: counted_out(broad), timeout=COUNTED + PROMISED, interval=1)
+    eventually(lambda: counted_out(broad), promised=COUNTED + PROMISED, interval=1)
     writes = operator.metric("kato_operator_writes_total")
     looked = operator.metric("kato_operator_reconciles_total", kind="KatoProcessor")
     eventually(lambda: operator.metric("kato_operator_reconciles_total", kind="KatoProcessor") > looked + 2, timeout=60)
@@ -150,9 +153,9 @@ def test_the_operator_sees_what_changed_while_it_was_away(broad: Space, operator
     broad.kubectl("delete", "service/kato-broad")
     broad.kubectl("patch", "kproc/broad", "--type=merge", "--patch", '{"spec":{"port":9000}}')
     operator.start()
-    eventually(lambda: broad.find("service/kato-broad"), timeout=PROMISED + 10)
+    eventually(lambda: broad.find("service/kato-broad"), promised=PROMISED + 10)
     assert broad.get("service/kato-broad")["spec"]["ports"][0]["port"] == 9000
-    eventually(lambda: broad.get("kproc/broad")["status"]["endpoint"].endswith(":9000"), timeout=PROMISED)
+    eventually(lambda: broad.get("kproc/broad")["status"]["endpoint"].endswith(":9000"), promised=PROMISED)
 
 
 def test_no_child_outlives_its_processor(broad: Space) -> None:

@@ -71,6 +71,12 @@ resources:
 {{- end }}
 {{- end -}}
 
+{{/* Labels of the gateway's pods. */}}
+{{- define "kato.gatewaySelector" -}}
+{{ include "kato.selector" . }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
 {{/* The operator's settings; `kato-operator run` and `kato-operator release-finalizers` read the same ones. */}}
 {{- define "kato.env" -}}
 - name: KATO_OPERATOR_NAMESPACE

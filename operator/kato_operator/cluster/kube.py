@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from kato_operator.cluster.rest import APPLY, JSON, MERGE, Rest
+from kato_operator.cluster.rest import APPLY, JSON, MERGE, PATCH, Rest
 from kato_operator.desired.kinds import CUSTOM, Kind, Manifest, lean
 from kato_operator.desired.names import FIELD_MANAGER, PROCESSOR_LABEL
 from kato_operator.reconcile.fence import Fence
@@ -22,6 +22,8 @@ EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = "500"
 NOTE_MAX = 1024
+REPLACED_METADATA = ("resourceVersion", "labels", "annotations", "ownerReferences")
+NOT_REPLACED = ("apiVersion", "kind", "metadata", "status")
 
 
 def path(kind: Kind, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
@@ -95,7 +97,10 @@ class KubeCluster:
 
     async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See the port."""
-        return await self._write("PUT", _path_of(kind, manifest), manifest, query={"fieldManager": FIELD_MANAGER})
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._write(
+            "PATCH", _path_of(kind, manifest), _replacement(manifest), query=query, content_type=PATCH
+        )
 
     async def write_status(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See the port."""
@@ -145,7 +150,7 @@ class KubeCluster:
         self,
         method: str,
         where: str,
-        body: Manifest,
+        body: Manifest | list[Manifest],
         *,
         query: dict[str, str] | None = None,
         content_type: str = JSON,
@@ -155,6 +160,17 @@ class KubeCluster:
         self._wrote()
         stored = await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left)
         return lean({"metadata": {}, **stored})
+
+
+def _replacement(manifest: Manifest) -> list[Manifest]:
+    """Return `manifest` as a JSON patch: so a replacement needs no right beyond that of the apply before it.
+
+    A resource version that is not the stored one makes it a conflict, as in an update.
+    """
+    metadata = manifest["metadata"]
+    fields = {f"/metadata/{name}": metadata[name] for name in REPLACED_METADATA if name in metadata}
+    fields |= {f"/{name}": value for name, value in manifest.items() if name not in NOT_REPLACED}
+    return [{"op": "add", "path": path, "value": value} for path, value in fields.items()]
 
 
 def _path_of(kind: Kind, manifest: Manifest, subresource: str | None = None) -> str:

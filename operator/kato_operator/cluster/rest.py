@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ TIMEOUT_SECONDS = 15.0
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+PATCH = "application/json-patch+json"
 
 
 async def connect() -> Rest:
@@ -102,7 +103,7 @@ class Rest:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | Sequence[Any],
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
@@ -124,7 +125,7 @@ class Rest:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
+        body: Mapping[str, Any] | Sequence[Any] | None,
         content_type: str,
         accept: str,
         seconds: float,

@@ -28,7 +28,7 @@ from kato_operator.desired.kinds import (
 )
 
 WATCH = ("get", "list", "watch")
-MAKE = ("create", "patch", "update", "delete")
+MAKE = ("create", "patch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,16 @@ RULES: Sequence[Rule] = (
     _rule(("update",), PROCESSOR, SESSION, subresource="/status"),
     # Asked for by the API server before a child may name its owner as one that blocks.
     _rule(("update",), PROCESSOR, subresource="/finalizers"),
-    _rule((*WATCH, *MAKE), SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, CLAIM),
-    _rule((*WATCH, *MAKE), DEPLOYMENT),
+    # create and patch: both are asked for by a server-side apply. What a processor always has goes with its owner;
+    # delete is for what comes and goes with the spec, and for memory.
+    _rule((*WATCH, *MAKE), SERVICE, CONFIG_MAP),
+    _rule((*WATCH, *MAKE, "delete"), SERVICE_ACCOUNT, CLAIM),
+    _rule((*WATCH, *MAKE, "delete"), DEPLOYMENT),
     _rule((*WATCH, *MAKE), NETWORK_POLICY),
-    _rule((*WATCH, *MAKE), DISRUPTION_BUDGET),
-    _rule((*WATCH, *MAKE), AUTOSCALER),
+    _rule((*WATCH, *MAKE, "delete"), DISRUPTION_BUDGET),
+    _rule((*WATCH, *MAKE, "delete"), AUTOSCALER),
     # No list and no watch: a Secret is read by the name of a processor's own one.
-    _rule(("get", "create", "patch", "delete"), SECRET),
+    _rule(("get", *MAKE), SECRET),
     _rule(WATCH, POD),
     _rule(("create",), EVENT),
 )

@@ -20,7 +20,7 @@ from kato_spec.quantities import amount
 Path = tuple[str, ...]
 
 # Maps that mean something else when a key is added by another hand.
-EXACT_MAPS = frozenset({"selector", "matchLabels", "nodeSelector", "affinity"})
+EXACT_MAPS = frozenset({"selector", "matchLabels", "nodeSelector", "affinity", "data"})
 # Maps of quantities, and quantities.
 QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "divisor"})
 # What tells the items of a list apart, by the first of these that all of them have.
@@ -41,25 +41,28 @@ def digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def drift(wanted: object, live: object, path: Path = ()) -> Iterator[str]:
-    """Yield the paths at which `live` is not as `wanted`; none means that there is nothing to write."""
+def drift(wanted: object, live: object, path: Path = (), *, extras: bool = True) -> Iterator[str]:
+    """Yield the paths at which `live` is not as `wanted`; none means that there is nothing to write.
+
+    Without `extras` what others added where no one may does not count: an apply would not take it away.
+    """
     if isinstance(wanted, Mapping) and isinstance(live, Mapping):
-        yield from _map_drift(wanted, live, path)
+        yield from _map_drift(wanted, live, path, extras)
     elif isinstance(wanted, list) and isinstance(live, list):
-        yield from _list_drift(wanted, live, path)
+        yield from _list_drift(wanted, live, path, extras)
     elif not _same(wanted, live, path):
         yield ".".join(path)
 
 
-def _map_drift(wanted: Mapping[str, Any], live: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """Compare two maps: every wanted key, and in a selector no other."""
+def _map_drift(wanted: Mapping[str, Any], live: Mapping[str, Any], path: Path, extras: bool) -> Iterator[str]:
+    """Compare two maps: every wanted key, and in a selector or in data no other."""
     for key, value in wanted.items():
-        yield from drift(value, live.get(key), (*path, key))
-    if path and path[-1] in EXACT_MAPS:
+        yield from drift(value, live.get(key), (*path, key), extras=extras)
+    if extras and path and path[-1] in EXACT_MAPS:
         yield from (".".join((*path, key)) for key in live if key not in wanted)
 
 
-def _list_drift(wanted: list[Any], live: list[Any], path: Path) -> Iterator[str]:
+def _list_drift(wanted: list[Any], live: list[Any], path: Path, extras: bool) -> Iterator[str]:
     """Compare two lists: by what tells their items apart, else by position."""
     key = _item_key(wanted, live)
     if key is None:
@@ -67,12 +70,12 @@ def _list_drift(wanted: list[Any], live: list[Any], path: Path) -> Iterator[str]
             yield ".".join(path)
             return
         for index, (one, other) in enumerate(zip(wanted, live, strict=True)):
-            yield from drift(one, other, (*path, str(index)))
+            yield from drift(one, other, (*path, str(index)), extras=extras)
         return
     there = {item[key]: item for item in live}
     for item in wanted:
-        yield from drift(item, there.pop(item[key], None), (*path, str(item[key])))
-    if path[-1] not in SHARED_LISTS:
+        yield from drift(item, there.pop(item[key], None), (*path, str(item[key])), extras=extras)
+    if extras and path[-1] not in SHARED_LISTS:
         yield from (".".join((*path, str(name))) for name in there)
 
 

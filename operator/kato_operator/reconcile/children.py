@@ -126,6 +126,8 @@ class Children:
     async def _applied(self, kind: Kind, wanted: Manifest, live: Manifest | None) -> Manifest:
         """Apply `wanted`; where what others added stays, or does not even go together with it, replace the whole."""
         cluster = self._world.cluster
+        if live is not None and not any(drift(wanted, live, extras=False)):
+            return await cluster.replace(kind, without_extras(wanted, live))
         try:
             stored = await cluster.apply(kind, wanted)
         except Refused as error:

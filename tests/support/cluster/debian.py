@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.cluster import buildah
@@ -34,21 +35,28 @@ def build(target: Path) -> None:
     """Build the stand-in: a small Debian without what only serves people, under the official image's name."""
     require_image_tools()
     context = target / "context"
-    root = context / "root"
-    root.mkdir(parents=True)
-    bootstrap(root)
-    for path in LEFT_OUT:
-        shutil.rmtree(root / path)
-        (root / path).mkdir()
-    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")  # where the official image has it
-    run_logged(["tar", "--create", "--file", context / "root.tar", "--directory", root, "."], LOG)
-    shutil.rmtree(root)
+    context.mkdir()
+    root_archive(context / "root.tar", PACKAGES)
     (context / "Dockerfile").write_text(DOCKERFILE)
     buildah.build(context, context / "Dockerfile", BASE, target / "image.tar", {})
     shutil.rmtree(context)
 
 
-def bootstrap(root: Path) -> None:
+def root_archive(archive: Path, packages: Sequence[str]) -> None:
+    """Write an archive of the smallest Debian that has some packages, without what only serves people."""
+    root = archive.with_name("root")
+    root.mkdir()
+    bootstrap(root, packages)
+    for path in LEFT_OUT:
+        shutil.rmtree(root / path)
+        (root / path).mkdir()
+    if (root / "usr/bin/python3").exists():
+        (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")  # where the official image has it
+    run_logged(["tar", "--create", "--file", archive, "--directory", root, "."], LOG)
+    shutil.rmtree(root)
+
+
+def bootstrap(root: Path, packages: Sequence[str]) -> None:
     """Fill a directory with the smallest Debian that has the packages; its mounts end with the command."""
     apart = ["unshare", "--mount", "--propagation=private"]
-    run_logged([*apart, "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, root], LOG)
+    run_logged([*apart, "debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, root], LOG)

@@ -6,17 +6,20 @@ build itself needs no network, no index and no compiler.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
+import os
 import platform
 import re
 import shutil
 import sys
-import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from tests.support.cluster import buildah, debian, kind
 from tests.support.cluster.cache import CACHE, Image, Part, ensure, keep_latest
@@ -25,6 +28,7 @@ from tests.support.cluster.progress import run_logged
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ("crds", "operator", "service")
+CRATE = "service/kato_matcher"
 INPUTS = ("pyproject.toml", "README.md", *SOURCES)
 NOT_SOURCES = ("__pycache__", "*.egg-info", "target", "*.pyc", "*.so")
 PYTHON = (3, 11)  # of the base image
@@ -108,17 +112,24 @@ def dependency_wheels() -> Path:
 
 
 def own_wheel() -> Path:
-    """Return a directory with the project's own wheel, made anew when one of its sources changes."""
+    """Return a directory with the project's own wheel, made anew when one of its sources changes.
+
+    It is built where the same crate was built before, whose files are left as they are: so cargo, which goes by paths
+    and times, compiles the fast matcher once for all wheels with the same crate.
+    """
 
     def build(target: Path) -> None:
-        with tempfile.TemporaryDirectory() as scratch:
-            source = Path(scratch) / "source"
-            source.mkdir()
+        with FileLock(bench.with_suffix(".busy")):
+            source = bench / "source"
+            source.mkdir(exist_ok=True)
+            clear(source, keep=CRATE)
             for name in INPUTS:
                 copy(ROOT / name, source / name)
-            pip_wheel(target, "--no-deps", str(source))
+            pip_wheel(target, "--no-deps", str(source), CARGO_TARGET_DIR=str(bench / "target"))
         check_matcher(target)
 
+    bench = ensure(Part("crate", digest(contents((CRATE,))), lambda _: None))
+    keep_latest(bench, KEPT)
     made = ensure(Part("own-wheel", digest(contents()), build, 10))
     keep_latest(made, KEPT)
     return made
@@ -132,18 +143,34 @@ def check_matcher(target: Path) -> None:
             raise ClusterError(f"{wheel.name} was built without the fast matcher; {LOG} says why")
 
 
+def clear(source: Path, keep: str) -> None:
+    """Empty a directory but for one below it."""
+    kept = source / keep
+    for path in [*source.glob("*"), *kept.parent.glob("*")]:
+        if path == kept or kept.is_relative_to(path):
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def copy(path: Path, target: Path) -> None:
-    """Copy a file or a directory of sources."""
+    """Copy a file or a directory of sources, times and all; what is there already stays."""
     if path.is_dir():
-        shutil.copytree(path, target, ignore=shutil.ignore_patterns(*NOT_SOURCES))
+        ignored = shutil.ignore_patterns(*NOT_SOURCES)
+        shutil.copytree(path, target, ignore=ignored, copy_function=copy_file, dirs_exist_ok=True)
     elif path.exists():
-        shutil.copy(path, target)
+        copy_file(path, target)
 
 
-def contents() -> Iterable[str]:
-    """Yield the name and the hash of every file that goes into the project's wheel."""
+def copy_file(path: str | Path, target: str | Path) -> None:
+    """Copy a file unless one of the same content is there, whose time must not change."""
+    if not (Path(target).exists() and filecmp.cmp(path, target, shallow=False)):
+        shutil.copy2(path, target)
+
+
+def contents(names: Iterable[str] = INPUTS) -> Iterable[str]:
+    """Yield the name and the hash of every source file below some names: by default all that goes into the wheel."""
     ignored = shutil.ignore_patterns(*NOT_SOURCES)
-    for name in INPUTS:
+    for name in names:
         top = ROOT / name
         files = [top] if top.is_file() else sorted(path for path in top.rglob("*") if path.is_file())
         for file in files:
@@ -152,11 +179,10 @@ def contents() -> Iterable[str]:
                 yield f"{'/'.join(parts)} {hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
-def pip_wheel(target: Path, *words: str) -> None:
+def pip_wheel(target: Path, *words: str, **environment: str) -> None:
     """Have pip make wheels in a directory."""
-    run_logged(
-        [WITH_CARGO, "--install", sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", target, *words], LOG
-    )
+    argv = [WITH_CARGO, "--install", sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", target, *words]
+    run_logged(argv, LOG, env=os.environ | environment)
 
 
 def digest(words: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from kato_spec.keys import API_VERSION
 from tests.support.cluster.cluster import Cluster
 from tests.support.eventually import eventually
 
-# What operator.md promises, in seconds, and the room that a busy machine is given where it promises nothing.
+# What operator.md promises, in seconds (`eventually` stretches it on a busy machine); room where it promises nothing.
 PROMISED: Final = 10.0
 COUNTED: Final = 35.0
 PATIENCE: Final = 90.0
@@ -71,7 +71,7 @@ class Space:
             return found[0] == status and reason in ("", found[1])
 
         try:
-            eventually(met, timeout=within, interval=0.2)
+            eventually(met, promised=within, interval=0.2)
         except AssertionError as error:
             raise AssertionError(f"{reference} after {within:g} s: {self.find(reference)}") from error
 

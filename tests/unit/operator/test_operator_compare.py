@@ -79,7 +79,7 @@ def test_empty_is_as_good_as_missing(empty: object) -> None:
         ({"a": {"b": 1}}, {"a": {"b": 2}}, ["a.b"]),
         ({"a": {"b": 1}}, {}, ["a"]),
         ({"selector": {"x": "1"}}, {"selector": {"x": "1", "y": "2"}}, ["selector.y"]),
-        ({"data": {"x": "1"}}, {"data": {"x": "1", "y": "2"}}, []),
+        ({"data": {"x": "1"}}, {"data": {"x": "1", "y": "2"}}, ["data.y"]),
         ({"l": [1, 2]}, {"l": [1, 2, 3]}, ["l"]),
         ({"l": [{"k": 1}]}, {"l": [{"k": 2}]}, ["l.0.k"]),
         ({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "B"}, {"name": "A", "value": "1"}]}, ["env.B"]),
@@ -90,6 +90,14 @@ def test_empty_is_as_good_as_missing(empty: object) -> None:
 )
 def test_drift_is_found_where_it_is(wanted: dict[str, Any], live: dict[str, Any], at: list[str]) -> None:
     assert changed(wanted, live) == at
+
+
+def test_what_an_apply_cannot_take_away_is_told_apart() -> None:
+    wanted = {"data": {"x": "1"}, "env": [{"name": "A", "value": "1"}]}
+    more = {"data": {"x": "1", "y": "2"}, "env": [{"name": "A", "value": "1"}, {"name": "B"}]}
+    assert changed(wanted, more) == ["data.y", "env.B"]
+    assert list(drift(wanted, more, extras=False)) == []
+    assert list(drift(wanted, {**more, "data": {"x": "2", "y": "2"}}, extras=False)) == ["data.x"]
 
 
 def test_the_stamp_tells_of_a_field_that_is_no_longer_wanted() -> None:

@@ -179,7 +179,7 @@ def test_a_setting_that_is_spelt_wrong_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_the_rules_grant_no_more_than_is_needed() -> None:
     granted = {(rule.group, resource): rule.verbs for rule in (*RULES, *LEASE_RULES) for resource in rule.resources}
     assert not {"*"} & {part for key, verbs in granted.items() for part in (*key, *verbs)}
-    assert set(granted["", "secrets"]) == {"get", "create", "patch", "delete"}
+    assert set(granted["", "secrets"]) == {"get", "create", "patch"}
     assert not any(resource.startswith("pods/") for _, resource in granted)
     assert set(granted["", "pods"]) == {"get", "list", "watch"}
     assert SERVICE.plural in {resource for _, resource in granted}

@@ -14,6 +14,7 @@ from kato_spec.keys import API_VERSION, GROUP, PROCESSOR_NAME_MAX, RESERVED_IDS
 from kato_spec.manifests import MODELS
 from kato_spec.parameters import Parameters
 from kato_spec.processor import KatoProcessorSpec
+from kato_spec.reference import page
 from kato_spec.schema import definitions
 from tests.support.manifests import ROOT
 
@@ -182,6 +183,25 @@ def test_generate_writes_every_directory_and_check_finds_what_is_outdated(
     assert main(["--check", str(one), str(two)]) == 1
     assert capsys.readouterr().err.startswith(f"{stale} is not as the models have it")
     assert stale.read_text() == "edited"
+
+
+def test_the_reference_has_every_field_and_every_rule() -> None:
+    text = page()
+    for document in CRDS.values():
+        root = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        for part in ("spec", "status"):
+            for name in root["properties"][part]["properties"]:
+                assert f"| `{part}.{name}` | " in text
+        for rule in rules(root):
+            assert " ".join(rule.split()) in text
+
+
+def rules(node: object) -> Iterator[str]:
+    """Yield the message of every rule below a node."""
+    if isinstance(node, dict):
+        yield from (rule["message"] for rule in node.get("x-kubernetes-validations", ()))
+        for below in node.values():
+            yield from rules(below)
 
 
 def test_the_committed_files_pass_the_check() -> None:

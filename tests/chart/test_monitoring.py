@@ -1,0 +1,91 @@
+"""Alerts and scrapes: every query names metrics and labels that the operator has, every alert says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from kato_operator.desired.kinds import PROCESSOR
+from kato_operator.reconcile.cache import Cache
+from kato_operator.reconcile.ports import Key
+from kato_operator.reconcile.queue import WorkQueue
+from kato_operator.telemetry.metrics import Telemetry
+from tests.chart.rendering import Document, documents
+
+JOB = "kato-operator-metrics"
+# What Prometheus adds to every series.
+ADDED = {"job", "instance", "namespace", "pod", "service"}
+
+
+def alerts() -> list[Document]:
+    (rule,) = documents("everything", "PrometheusRule")
+    (group,) = rule["spec"]["groups"]
+    found: list[Document] = group["rules"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def exposed() -> Mapping[str, set[str]]:
+    """Return what the operator exposes: the name of each series and its labels."""
+    cache = Cache()
+    metadata = {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "1"}
+    cache.put(PROCESSOR, PROCESSOR.manifest(metadata))
+    telemetry = Telemetry(WorkQueue(lambda: 1.0), cache, lambda: 0.0, watch_limit=1)
+    telemetry.reconciled(Key("KatoProcessor", "n", "p"), "ok", 1.0)
+    telemetry.proven(PROCESSOR)
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(generate_latest(telemetry.registry).decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_every_query_names_what_exists(alert: Document, exposed: Mapping[str, set[str]]) -> None:
+    query = alert["expr"]
+    selected = re.findall(r"(\w+)\{([^}]*)\}", query)
+    assert selected
+    assert {name for name, _ in selected} == set(re.findall(r"kato_operator_\w+", query))
+    for name, selector in selected:
+        assert name in exposed
+        assert f'job="{JOB}"' in selector
+        assert set(re.findall(r"(\w+)(?:=|!=|=~|!~)\"", selector)) <= exposed[name] | ADDED
+    grouped = {label for labels in re.findall(r"by \((.*?)\)", query) for label in labels.split(", ")}
+    said = set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"]))
+    assert said <= grouped <= set().union(*(exposed[name] for name, _ in selected))
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
+def test_every_alert_says_what_to_do(alert: Document) -> None:
+    assert alert["for"]
+    assert alert["labels"]["severity"] in {"warning", "critical"}
+    for name in ("summary", "runbook"):
+        assert alert["annotations"][name].endswith(".")
+        assert "\n" not in alert["annotations"][name]
+
+
+def test_the_job_of_the_queries_is_the_service_that_is_scraped() -> None:
+    (monitor,) = documents("everything", "ServiceMonitor")
+    selector = monitor["spec"]["selector"]["matchLabels"]
+    services = [
+        service
+        for service in documents("everything", "Service")
+        if selector.items() <= service["metadata"]["labels"].items()
+    ]
+    assert [service["metadata"]["name"] for service in services] == [JOB]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in services[0]["spec"]["ports"]}
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_policies_select_the_pods_that_there_are() -> None:
+    pods = [
+        deployment["spec"]["template"]["metadata"]["labels"] for deployment in documents("everything", "Deployment")
+    ]
+    for policy in documents("everything", "NetworkPolicy"):
+        wanted = policy["spec"]["podSelector"]["matchLabels"].items()
+        assert sum(wanted <= labels.items() for labels in pods) == 1

@@ -1,0 +1,73 @@
+"""Runs in the client pod: `python3 load.py URL` keeps 8 clients busy until its input ends, and retries nothing.
+
+Each client has a session and a connection of its own, observes, and learns now and then. Prints JSON: how many requests
+were answered well, what went wrong with the others, and the patterns whose learning was acknowledged.
+"""
+
+import json
+import sys
+import threading
+
+import httpx
+
+CLIENTS = 8
+EVENTS = 4  # observed before each learning
+
+
+class Client(threading.Thread):
+    """One client: what it got, and what went wrong."""
+
+    def __init__(self, url: str, number: int, stop: threading.Event) -> None:
+        super().__init__()
+        self.url, self.number, self.stop = url, number, stop
+        self.answered = 0
+        self.failures: list[str] = []
+        self.learned: list[str] = []
+
+    def run(self) -> None:
+        """Work until told to stop; a failure is noted, never repeated."""
+        with httpx.Client(base_url=self.url, timeout=30) as client:
+            session = self.post(client, "/sessions", {"user_id": "load"}).get("session_id")
+            turn = 0
+            while session and not self.stop.is_set():
+                turn += 1
+                for place in range(EVENTS):
+                    symbol = f"{self.number}-{turn}-{place}"
+                    self.post(client, f"/sessions/{session}/observe", {"strings": [symbol]})
+                self.learned += filter(None, [self.post(client, f"/sessions/{session}/learn", {}).get("pattern_name")])
+
+    def post(self, client: httpx.Client, path: str, body: object) -> dict[str, str]:
+        """Send one request and return its answer, an empty one when it failed."""
+        try:
+            answer = client.post(path, json=body)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            self.failures.append(f"{path}: {type(error).__name__} {error}")
+            return {}
+        self.answered += 1
+        found: dict[str, str] = answer.json()
+        return found
+
+
+def main(url: str) -> None:
+    """Run the clients until the input ends."""
+    stop = threading.Event()
+    clients = [Client(url, number, stop) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    sys.stdout.write("started\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    stop.set()
+    for client in clients:
+        client.join()
+    report = {
+        "answered": sum(client.answered for client in clients),
+        "failures": [failure for client in clients for failure in client.failures],
+        "learned": [name for client in clients for name in client.learned],
+    }
+    sys.stdout.write(json.dumps(report) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
