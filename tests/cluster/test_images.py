@@ -56,7 +56,9 @@ def test_an_image_runs_restricted_and_holds_no_build_tools(
         cluster.kubectl("-n", namespace, "exec", "p", "--", "python", "-m", "pip", "--version")
     with pytest.raises(CommandFailed, match="Read-only file system"):
         cluster.kubectl("-n", namespace, "exec", "p", "--", "touch", "/opt/kato/file")
-    assert "kato-operator" in cluster.kubectl("-n", namespace, "exec", "p", "--", "kato-operator", "--version")
+    (program,) = config_of(image)["Entrypoint"]
+    version = images.project()["version"]
+    assert version in cluster.kubectl("-n", namespace, "exec", "p", "--", program, "--version")
 
 
 def test_the_services_image_serves(cluster: Cluster, namespace: str, project_images: list[Image]) -> None:
