@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import cli, engine, http_predict, machine, smoke
+from tests.bench import cli, engine, http, http_predict, machine, smoke
 from tests.bench.plot import plot
 from tests.bench.rows import Row, print_table, write_lines
 
@@ -19,6 +19,7 @@ SUITES: dict[str, Callable[[], Iterator[Row]]] = {
     "cli": cli.rows,
     "smoke": smoke.rows,
     "engine": engine.rows,
+    "http": http.rows,
     "http-predict": http_predict.rows,
 }
 

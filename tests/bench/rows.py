@@ -26,6 +26,7 @@ class Row:
     """A figure beside its peer's from the same run. `goal` is a bound of `ratio`, or of `value` without a peer.
 
     `patterns` and `threshold` as in `Place`, where the row stands on a curve.
+    With `goal_of` "value" the goal is a bound of the figure itself, and the peer says what the machine could do.
     """
 
     suite: str
@@ -38,6 +39,7 @@ class Row:
     better: Literal["lower", "higher"] = "lower"
     patterns: int | None = None
     threshold: float | None = None
+    goal_of: Literal["ratio", "value"] = "ratio"
 
     @property
     def ratio(self) -> float | None:
@@ -49,7 +51,7 @@ class Row:
         """Say whether the goal is met, or None without a goal."""
         if self.goal is None:
             return None
-        figure = self.value if self.ratio is None else self.ratio
+        figure = self.value if self.ratio is None or self.goal_of == "value" else self.ratio
         return figure <= self.goal if self.better == "lower" else figure >= self.goal
 
     def as_dict(self) -> dict[str, object]:
