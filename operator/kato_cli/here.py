@@ -46,8 +46,8 @@ def chosen(here: Machine, references: list[str] | None, *, everything: bool) -> 
     )
 
 
-def client(reference: str) -> tuple[str, KatoClient]:
-    """Return the ID of the running instance that `reference` names, and a client of its API.
+def client(reference: str, *, timeout: float = 60.0) -> tuple[str, KatoClient]:
+    """Return the ID of the running instance that `reference` names, and a client of its API; `timeout` in seconds.
 
     Raises:
         Rejected: nothing of that name runs, or several do.
@@ -55,4 +55,4 @@ def client(reference: str) -> tuple[str, KatoClient]:
     here = machine()
     instance_id, instance = here.find(reference)
     token = wishes.load(here.home, instance_id).tokens.partition(",")[0]
-    return instance_id, KatoClient(instance.url, token=token or None)
+    return instance_id, KatoClient(instance.url, token=token or None, timeout=timeout)

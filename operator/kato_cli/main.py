@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from kato_cli import apply, demo, gateway, listing, serve, sessions, start, stop, stores, talk
+from kato_cli import apply, demo, gateway, listing, serve, sessions, start, stop, stores, talk, transfer
 from kato_cli.terminal import notice, say
 from kato_client import KatoClientError
 from kato_operator.local.files import InvalidFiles
@@ -74,6 +74,12 @@ def program(about: str) -> typer.Typer:
     app.command(epilog=examples("kato learn first"))(talk.learn)
     app.command(epilog=examples("kato predict first", "kato predict first -o json"))(talk.predict)
     app.command(epilog=examples("kato stm first"))(talk.stm)
+    app.command(epilog=examples("kato export first first.jsonl", "kato export first - | gzip > first.jsonl.gz"))(
+        transfer.export
+    )
+    app.command("import", epilog=examples("kato import second first.jsonl", "kato import second first.jsonl --merge"))(
+        transfer.import_memory
+    )
     app.command(epilog=examples("kato serve --processor-id first --port 8000 --data-dir ./memory"))(serve.serve)
     app.command(epilog=examples("kato gateway", "kato gateway --port 8080 --host 0.0.0.0"))(gateway.gateway)
     app.command(epilog=examples("kato demo", "kato demo --sentences 500"))(demo.demo)

@@ -19,7 +19,7 @@ from kato_spec.parameters import OLDER_NAMES, Parameters, allowed, default_of
 
 COMMANDS = [
     *("start", "apply", "delete", "list", "stop", "restart", "status", "logs", "sessions", "observe", "learn"),
-    *("predict", "stm", "serve", "gateway", "demo", "session", "stores"),
+    *("predict", "stm", "export", "import", "serve", "gateway", "demo", "session", "stores"),
 ]
 INNER_COMMANDS = ["session new", "session get", "session rm", "stores start", "stores stop", "stores status"]
 PROGRAMS = {"kato": KATO, "kubectl kato": KUBECTL}
