@@ -46,6 +46,8 @@ from kato_spec.errors import KatoError, Transient
 # A watch is old when this many resyncs found no proof that it works.
 PROOFS_MISSED = 3
 PAUSE_SECONDS = 1.0
+# How soon after a watch began anew it is looked for what went before.
+CATCH_UP_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -175,6 +177,7 @@ class Leader:
             group.create_task(self._workers.run(), name="workers")
             group.create_task(_for_ever(watching(self._feed.event)), name="watches")
             group.create_task(_every(self._settings.resync_seconds, self._rounds.resync), name="resync")
+            group.create_task(_every(CATCH_UP_SECONDS, self._rounds.catch_up), name="catching up")
             group.create_task(_every(self._settings.sweep_seconds, self._rounds.sweep, at_once=True), name="sweep")
             group.create_task(_every(0, self._rounds.look_at_secrets), name="secrets")
 

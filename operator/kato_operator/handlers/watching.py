@@ -17,9 +17,9 @@ from kato_operator.desired.names import PROCESSOR_LABEL
 
 
 class Tell(Protocol):
-    """Where events go: the kind, the object, and whether it is gone."""
+    """Where events go: the kind, the object, whether it is gone, and whether a listing shows it, not a change."""
 
-    def __call__(self, kind: Kind, manifest: Manifest, *, gone: bool) -> None:
+    def __call__(self, kind: Kind, manifest: Manifest, *, gone: bool, listed: bool) -> None:
         """Take one event."""
         ...
 
@@ -92,4 +92,4 @@ def _listen(registry: kopf.OperatorRegistry, kind: Kind, tell: Tell) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)
     async def seen(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - Kopf's protocol
         manifest: Manifest = {"apiVersion": kind.api_version, "kind": kind.name, **event["object"]}
-        tell(kind, lean(manifest), gone=event["type"] == "DELETED")
+        tell(kind, lean(manifest), gone=event["type"] == "DELETED", listed=event["type"] is None)

@@ -22,16 +22,22 @@ class Add(Protocol):
 
 
 class Feed:
-    """The cache, and who is to be told of its changes; `watched` is called with the kind of every event."""
+    """The cache, and who is to be told of its changes; `watched` is called with the kind of every event.
+
+    `listed` holds the kinds whose watch began anew: what went before that is in no event.
+    """
 
     def __init__(self, cache: Cache, add: Add, watched: Callable[[Kind], None]) -> None:
         self._cache = cache
         self._add = add
         self._watched = watched
+        self.listed: set[Kind] = set()
 
-    def event(self, kind: Kind, manifest: Manifest, *, gone: bool) -> None:
+    def event(self, kind: Kind, manifest: Manifest, *, gone: bool, listed: bool = False) -> None:
         """Take one watch event."""
         self._watched(kind)
+        if listed:
+            self.listed.add(kind)
         self.seen(kind, manifest, gone=gone)
 
     def seen(self, kind: Kind, manifest: Manifest, *, gone: bool) -> None:

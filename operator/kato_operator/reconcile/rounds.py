@@ -16,7 +16,7 @@ from kato_operator.reconcile.feed import Feed
 from kato_operator.reconcile.ports import NotServed
 from kato_operator.reconcile.removal import sweep
 from kato_operator.reconcile.world import World, key_of
-from kato_spec.errors import Transient
+from kato_spec.errors import KatoError, Transient
 
 log = structlog.get_logger()
 
@@ -71,6 +71,16 @@ class Rounds:
                 del memory[uid]
         for place, manifest in enumerate(ours):
             self._world.add(key_of(manifest), place / RESYNCED_PER_SECOND)
+
+    async def catch_up(self) -> None:
+        """Look for what went while a watch was broken off: the listing with which it begins anew does not show it."""
+        for kind in list(self._feed.listed):
+            self._feed.listed.discard(kind)
+            try:
+                await self._resync_kind(kind)
+            except KatoError:
+                self._feed.listed.add(kind)
+                raise
 
     async def _resync_kind(self, kind: Kind) -> None:
         """Correct what the cache knows of one kind."""

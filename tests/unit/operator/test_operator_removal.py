@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from kato_operator.desired.kinds import (
     CLAIM,
     DEPLOYMENT,
@@ -12,6 +14,7 @@ from kato_operator.desired.kinds import (
     SERVICE,
 )
 from kato_operator.reconcile.ports import Refused
+from kato_spec.errors import Transient
 from tests.support.operator.fake_cluster import Crash
 from tests.support.operator.rig import NAMESPACE, Rig, new_rig, restarted
 from tests.support.operator.walk import ALWAYS, applied, children, running
@@ -128,6 +131,26 @@ async def test_a_missed_event_is_made_good_by_the_resync(rig: Rig) -> None:
     await rig.settle()
     assert rig.find(SERVICE, "kato-broad")
     assert rig.find(SERVICE, "kato-strict")
+
+
+async def test_what_went_while_a_watch_was_broken_off_is_noticed_when_it_begins_anew(rig: Rig) -> None:
+    await running(rig)
+    listener, rig.cluster.listener = rig.cluster.listener, lambda kind, manifest, gone: None
+    rig.cluster.remove(SERVICE, NAMESPACE, "kato-broad")
+    rig.cluster.listener = listener
+    rig.feed.event(DEPLOYMENT, rig.get(DEPLOYMENT, "kato-broad"), gone=False, listed=True)
+    await rig.rounds.catch_up()
+    await rig.settle()
+    assert rig.find(SERVICE, "kato-broad") is None
+    rig.feed.listed.add(SERVICE)
+    rig.cluster.away = True
+    with pytest.raises(Transient):
+        await rig.rounds.catch_up()
+    rig.cluster.away = False
+    await rig.rounds.catch_up()
+    await rig.settle()
+    assert rig.find(SERVICE, "kato-broad")
+    assert not rig.feed.listed
 
 
 async def test_a_crash_at_any_write_converges_to_the_same_state() -> None:
