@@ -12,10 +12,8 @@ import typer
 from pydantic import ValidationError
 
 from kato_cli.terminal import notice
-from kato_spec.errors import shown
 
 Level = Literal["debug", "info", "warning", "error"]
-SECRETS = {"tokens", "internal_token", "mongodb_uri", "redis_url"}
 LogForm = Literal["json", "console"]
 
 MongodbUri = Annotated[
@@ -80,24 +78,12 @@ def serve(
     # Only this command needs the service; its web framework must not slow down the others.
     try:
         from kato_service.app import serve as run_service  # noqa: PLC0415 - see above
-        from kato_service.settings import Settings  # noqa: PLC0415 - see above
+        from kato_service.settings import Settings, problems  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         notice(f"the service needs {error.name}, which is not installed: pip install 'kato-operator[service]'")
         raise typer.Exit(1) from error
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        raise typer.BadParameter("; ".join(_problems(error))) from error
+        raise typer.BadParameter("; ".join(problems(error))) from error
     run_service(settings)
-
-
-def _problems(error: ValidationError) -> list[str]:
-    """Say what is wrong with each setting; a secret's value is never shown."""
-    found = []
-    for detail in error.errors(include_url=False):
-        name = str(detail["loc"][0]) if detail["loc"] else ""
-        value = "" if name in SECRETS or not name else f"{shown(detail['input'])} is not allowed: "
-        found.append(
-            f"--{name.replace('_', '-')} (KATO_{name.upper()}): {value}{detail['msg']}" if name else detail["msg"]
-        )
-    return found

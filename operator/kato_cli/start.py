@@ -14,10 +14,11 @@ from kato_cli.here import machine
 from kato_cli.options import Output
 from kato_cli.terminal import dump, err, notice, say
 from kato_operator.local import asked as wishes
-from kato_operator.local.asked import Asked
+from kato_operator.local.asked import Asked, External
 from kato_operator.local.machine import DEFAULT_NAME, Order
 from kato_operator.local.names import default_id, sanitise
 from kato_operator.local.ports import PortWish
+from kato_operator.local.registry import Instance
 from kato_spec.errors import Rejected
 from kato_spec.records import ParametersRecord
 
@@ -36,6 +37,20 @@ def start(
     exact_port: Annotated[
         bool, typer.Option("--exact-port", help="Fail when --port is taken, and say who has it.")
     ] = False,
+    stores: Annotated[
+        bool | None,
+        typer.Option(
+            "--stores/--no-stores",
+            help="Keep the memory in the stores that `kato stores` runs, or in a SQLite of the instance's own.",
+            show_default=False,
+        ),
+    ] = None,
+    mongodb_uri: Annotated[
+        str | None, typer.Option(help="Keep the memory in this MongoDB, apart from other IDs; needs --redis-url.")
+    ] = None,
+    redis_url: Annotated[
+        str | None, typer.Option(help="Keep the sessions in this Redis, apart from other IDs; needs --mongodb-uri.")
+    ] = None,
     output: Output = None,
     **parameters: object,
 ) -> None:
@@ -51,26 +66,44 @@ def start(
         raise typer.BadParameter(str(error)) from error
     here = machine()
     before = wishes.load(here.home, found)
+    external = _stores(before.stores, stores, mongodb_uri, redis_url)
     if port is None and port_range is None and before.port:
         wish = PortWish(before.port)
-    asked = _again(before, name, overrides(parameters)).model_copy(update={"port": wish.first})
+    asked = _again(before, name, overrides(parameters)).model_copy(update={"port": wish.first, "stores": external})
     if instance_id != found or not before.requested:
         asked = asked.model_copy(update={"requested": instance_id or found})
     if instance_id not in (None, found):
         notice(f"ID {instance_id!r} became {found}")
+    if external != before.stores and before.parameters is not None:
+        notice(f"{found} has its memory elsewhere now; `kato export` and `kato import` move what it learned")
     with err().status(f"starting {found} ..."):
         instance = here.start([Order(found, asked, wish)])[found]
     if output:
         dump({"id": found, "url": instance.url, **instance.model_dump(mode="json")}, output)
-        return
+    else:
+        _report(found, instance, wish)
+
+
+def _report(instance_id: str, instance: Instance, wish: PortWish) -> None:
     moved = "" if instance.api_port == wish.first else f" ({wish.first} was taken)"
-    for key, value in {
-        "id": found,
-        "name": instance.name,
-        "port": f"{instance.api_port}{moved}",
-        "url": instance.url,
-    }.items():
+    port = f"{instance.api_port}{moved}"
+    for key, value in {"id": instance_id, "name": instance.name, "port": port, "url": instance.url}.items():
         say(f"{key:<5} {value}")
+
+
+def _stores(
+    before: External | None, shared: bool | None, mongodb_uri: str | None, redis_url: str | None
+) -> External | None:
+    """Return where the memory is to lie; None: in the instance's own SQLite. Where no flag speaks it stays."""
+    if (mongodb_uri is None) != (redis_url is None):
+        raise typer.BadParameter("--mongodb-uri and --redis-url are needed together")
+    if mongodb_uri is not None and redis_url is not None:
+        if shared is not None:
+            raise typer.BadParameter(
+                "--stores and --no-stores say where the memory lies; so do --mongodb-uri and --redis-url"
+            )
+        return External(mongodb_uri=mongodb_uri, redis_url=redis_url)
+    return before if shared is None else External(shared=True) if shared else None
 
 
 def _again(before: Asked, name: str | None, parameters: Mapping[str, Any]) -> Asked:

@@ -15,8 +15,8 @@ from kato_operator.local.stores import Stores, listed
 def start() -> None:
     """Start a Redis and, where the machine has one, a mongod.
 
-    What runs already is left alone. Where the usual port is taken, the next free one is used. Both listen on this
-    machine alone and keep their data over stops.
+    `kato start --stores` uses them. What runs already is left alone. Where the usual port is taken, the next free one
+    is used. Both listen on this machine alone and keep their data over stops.
     """
     stores = Stores(Home.from_environment())
     before = stores.running()

@@ -9,12 +9,14 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kato_spec.errors import shown
 from kato_spec.keys import RESERVED_IDS, database_name
 from kato_spec.names import DatabaseName
 
+_SECRETS = frozenset({"tokens", "internal_token", "mongodb_uri", "redis_url"})
 SCHEMES = {"mongodb_uri": ("mongodb://", "mongodb+srv://"), "redis_url": ("redis://", "rediss://", "unix://")}
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -116,3 +118,15 @@ class Settings(BaseSettings):
         """The API's bearer tokens; none means that none is asked for."""
         text = self.tokens.get_secret_value() if self.tokens else ""
         return tuple(token for part in text.split(",") if (token := part.strip()))
+
+
+def problems(error: ValidationError) -> list[str]:
+    """Say what is wrong with each setting; a secret's value is never shown."""
+    found = []
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        value = "" if name in _SECRETS or not name else f"{shown(detail['input'])} is not allowed: "
+        found.append(
+            f"--{name.replace('_', '-')} (KATO_{name.upper()}): {value}{detail['msg']}" if name else detail["msg"]
+        )
+    return found

@@ -15,6 +15,8 @@ from kato_operator.local.home import Home
 from kato_operator.local.stores import Stores
 from tests.support.cli import Kato
 from tests.support.cluster.machine import install
+from tests.support.stores.replicas import Stores as SharedStores
+from tests.support.stores.replicas import running_stores
 from tests.support.terminal import on_a_terminal
 
 
@@ -89,6 +91,53 @@ def test_a_store_of_somebody_else_is_never_touched(kato: Kato, path: str) -> Non
     assert Stores(elsewhere.home).running()["redis"].port != store.port
     elsewhere("stores", "stop")
     assert processes.alive(store.identity)
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[SharedStores]:
+    """A Redis and a MongoDB that kato did not start."""
+    with running_stores(tmp_path / "servers") as running:
+        yield running
+
+
+def test_instances_on_shared_stores_share_nothing_and_find_their_memory_again(
+    kato: Kato, servers: SharedStores
+) -> None:
+    where = ["--mongodb-uri", servers.mongo.url, "--redis-url", servers.redis.url]
+    for name in ("a", "b"):
+        kato("start", "--id", name, *where)
+    kato("observe", "a", "--each", "x", "y")
+    kato("learn", "a")
+    assert not list(kato.home.data("a").glob("*.db"))
+    kato.home.registry.unlink()  # found again by the process, wherever its memory lies
+    counted = {key: view["patterns"] for key, view in kato.json("list")["instances"].items()}
+    assert counted == {"a": 1, "b": 0}
+    kato("stop", "--all", "--with-stores")
+    assert servers.redis.answers()
+    kato("start", "--id", "a")
+    assert kato.json("status", "a")["patterns"] == 1
+    kato("stop", "a")
+    assert "a has its memory elsewhere now" in kato("start", "--id", "a", "--no-stores").err
+    assert kato.json("status", "a")["patterns"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--redis-url", "redis://127.0.0.1:1"], 2, "--mongodb-uri and --redis-url are needed together"),
+        (["--stores"], 1, "does not run: redis, mongodb. `kato stores start` starts what is installed"),
+        (
+            ["--mongodb-uri", "http://x", "--redis-url", "redis://x"],
+            1,
+            "a did not start: --mongodb-uri (KATO_MONGODB_URI): Value error, does not begin with mongodb://",
+        ),
+    ],
+)
+def test_stores_that_cannot_be_used_are_named(kato: Kato, words: list[str], code: int, message: str) -> None:
+    ran = kato("start", "--id", "a", *words, code=code)
+    assert message in ran.err
+    assert ran.err.count("\n") == 1
+    assert list(processes.discover(kato.home)) == []
 
 
 def test_a_machine_without_a_redis_is_told_what_to_install(kato: Kato, tmp_path: Path) -> None:

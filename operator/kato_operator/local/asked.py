@@ -33,6 +33,14 @@ class AskedSession(_Kept):
     record: DeclarationRecord
 
 
+class External(_Kept):
+    """Stores that are not the instance's own SQLite: `shared` those of `kato stores`, else these two."""
+
+    shared: bool = False
+    mongodb_uri: str = ""
+    redis_url: str = ""
+
+
 class Asked(_Kept):
     """What is asked of one instance. `source` is the file it came from (empty: a command); `port` is the one wanted.
 
@@ -46,6 +54,7 @@ class Asked(_Kept):
     parameters: ParametersRecord | None = None
     sessions: dict[str, AskedSession] = {}
     tokens: str = ""
+    stores: External | None = None
 
 
 def load(home: Home, instance_id: str) -> Asked:

@@ -21,6 +21,7 @@ from kato_operator.local.interrupts import CtrlC, deferred
 from kato_operator.local.ports import INTERNAL_PORT, PortWish, choose
 from kato_operator.local.registry import Instance, Instances, Notice, Registry, now
 from kato_operator.local.sidedoor import SideDoor
+from kato_operator.local.stores import Stores
 from kato_spec.errors import EXIT_PORT_TAKEN, Rejected, Transient
 from kato_spec.keys import child_name
 from kato_spec.records import StateRecord
@@ -238,6 +239,7 @@ class Machine:
         data, parameters = self.home.data(order.id), order.asked.parameters
         own = {
             processes.MARK: order.id,
+            processes.HOME_MARK: str(self.home.root),
             "KATO_PROCESSOR_ID": order.id,
             "KATO_PROCESSOR_NAME": (parameters.display_name if parameters else None) or DEFAULT_NAME,
             "KATO_NAMESPACE": "local",
@@ -245,7 +247,6 @@ class Machine:
             "KATO_PORT": str(port),
             "KATO_INTERNAL_PORT": str(internal_port),
             "KATO_INTERNAL_TOKEN": wishes.internal_token(self.home, order.id),
-            "KATO_DATA_DIR": str(data),
             "KATO_GRACE_SECONDS": "3",
             # The process shows its container name as its title; its environment must stay readable beside it.
             "SPT_NOENV": "1",
@@ -255,7 +256,23 @@ class Machine:
             own["KATO_PARAMETERS_FILE"] = str(data / "parameters.json")
         if order.asked.tokens:
             own["KATO_TOKENS"] = order.asked.tokens
+        own |= self._memory(order)
         return {key: value for key, value in os.environ.items() if not key.startswith("KATO_")} | own
+
+    def _memory(self, order: Order) -> dict[str, str]:
+        """Return the part of the environment that says where the memory lies.
+
+        Raises:
+            StoresIncomplete: the shared stores are asked for, and one of them does not run.
+        """
+        external = order.asked.stores
+        if external is None:
+            return {"KATO_DATA_DIR": str(self.home.data(order.id))}
+        if external.shared:
+            redis_url, mongodb_uri = Stores(self.home).urls()
+        else:
+            redis_url, mongodb_uri = external.redis_url, external.mongodb_uri
+        return {"KATO_REDIS_URL": redis_url, "KATO_MONGODB_URI": mongodb_uri, "KATO_REPLICA_NAME": order.id}
 
     def _last_words(self, instance_id: str, starting: _Starting | None) -> str:
         """Return the last line that the process wrote since it was started."""

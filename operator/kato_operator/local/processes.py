@@ -25,6 +25,7 @@ _POLL_SECONDS = 0.02
 # of the clock `found_at` tells.
 _SAME_START = 1.0
 MARK = "KATO_INSTANCE"
+HOME_MARK = "KATO_INSTANCE_HOME"
 
 
 class NotPermitted(Rejected):
@@ -123,7 +124,7 @@ def _found(home: Home, process: psutil.Process) -> Found | None:
     try:
         environment = process.environ()
         instance_id = environment.get(MARK, "")
-        if environment.get("KATO_DATA_DIR") != str(home.data(instance_id)) or not _serves(process, instance_id):
+        if environment.get(HOME_MARK) != str(home.root) or not _serves(process, instance_id):
             return None
         return Found(
             id=instance_id,

@@ -38,6 +38,17 @@ class NotInstalled(Rejected):
         self.args = (f"no {kind.name} on this machine: install {' or '.join(kind.programs)}, or put it on PATH",)
 
 
+class StoresIncomplete(Rejected):
+    """An instance needs both stores, and not both run; the message says which does not."""
+
+    def __init__(self, lacking: Sequence[str]) -> None:
+        super().__init__("--stores", ", ".join(lacking), "a Redis and a MongoDB that run")
+        self.args = (
+            f"--stores needs a Redis and a MongoDB that kato runs; does not run: {', '.join(lacking)}. "
+            "`kato stores start` starts what is installed; --redis-url and --mongodb-uri name others",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of store: the programs that will do, the port wanted, its words, its URL, and when it answers."""
@@ -96,6 +107,18 @@ class Stores:
         """Return the stores that run, by name."""
         found = {kind.name: self._recorded(kind) for kind in KINDS}
         return {name: store for name, store in found.items() if store and processes.alive(store.identity)}
+
+    def urls(self) -> tuple[str, str]:
+        """Return the addresses of the Redis and the MongoDB.
+
+        Raises:
+            StoresIncomplete: one of them does not run.
+        """
+        running = self.running()
+        lacking = [kind.name for kind in KINDS if kind.name not in running]
+        if lacking:
+            raise StoresIncomplete(lacking)
+        return running[REDIS.name].url, running[MONGODB.name].url
 
     def start(self) -> tuple[dict[str, Store], list[str]]:
         """Start what does not run yet and wait until it answers; return what runs, and the kinds not installed here.

@@ -39,7 +39,7 @@ def entry(process: subprocess.Popen[bytes], *, started: float | None = None, por
 def service_environment(home: Home, instance_id: str) -> dict[str, str]:
     return {
         MARK: instance_id,
-        "KATO_DATA_DIR": str(home.data(instance_id)),
+        processes.HOME_MARK: str(home.root),
         "KATO_PROCESSOR_NAME": "Found again",
         "KATO_PORT": "8123",
         "KATO_INTERNAL_PORT": "18123",
