@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.support.cli import Kato
+from tests.support.stores.server import free_port
 from tests.support.terminal import on_a_terminal
 
 
 def test_a_restart_keeps_port_parameters_and_memory(kato: Kato) -> None:
-    kato("start", "--id", "a", "--recall-threshold", "0.3")
+    kato("start", "--id", "a", "--recall-threshold", "0.3", "--port", str(free_port()))
     kato("observe", "a", "--each", "x", "y")
     kato("learn", "a")
     before = kato.json("status", "a")
@@ -36,7 +37,7 @@ def test_a_restart_keeps_port_parameters_and_memory(kato: Kato) -> None:
 
 
 def test_a_restart_says_where_its_port_was_taken(kato: Kato) -> None:
-    port = kato.json("start", "--id", "a")["api_port"]
+    port = kato.json("start", "--id", "a", "--port", str(free_port()))["api_port"]
     kato("stop", "a")
     with socket.create_server(("127.0.0.1", port)):
         assert re.fullmatch(rf"a started \(http://127.0.0.1:\d+, {port} was taken\)\n", kato("restart", "a").out)

@@ -103,7 +103,7 @@ def test_stopping_twice_is_no_error_but_an_unknown_one_is(kato: Kato) -> None:
     unknown = kato("stop", "b", "nobody", code=1)
     assert unknown.err == "kato: no instance 'nobody' runs here; what runs: b\n"
     assert kato.json("list")["instances"]["b"]["status"] == "running"
-    assert "name the instances to stop, or give --all" in kato("stop", code=2).err
+    assert "name the instances, or give --all" in kato("stop", code=2).err
     for path in (".", "", "../data/a"):
         assert kato("stop", path, code=1).err == f"kato: no instance {path!r} runs here; what runs: b\n"
     assert "no instance '../data/a' runs here" in kato("logs", "../data/a", code=1).err
