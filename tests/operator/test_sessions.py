@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 from tests.support.eventually import STRETCH, eventually
@@ -27,6 +28,14 @@ def active(space: Space, name: str, **spec: object) -> str:
     space.session(name, "broad", **spec)
     space.reaches(f"ksess/{name}", "Ready", "True")
     return str(space.get(f"ksess/{name}")["status"]["sessionId"])
+
+
+def answers(space: Space) -> bool:
+    """Say whether the processor answers through its Service."""
+    try:
+        return bool(space.ask("GET", "broad", "/ping"))
+    except httpx.TransportError:
+        return False
 
 
 def count(space: Space) -> int:
@@ -64,6 +73,7 @@ def test_it_survives_a_restart_of_the_pod(broad: Space) -> None:
     session = active(broad, "sturdy")
     broad.ask("POST", "broad", f"/sessions/{session}/observe", {"strings": ["a"]})
     broad.kubectl("delete", "pod", broad.pod("broad")["metadata"]["name"])
+    eventually(lambda: answers(broad), timeout=PATIENCE)  # the conditions may still be those of the pod before
     broad.ready("broad")
     broad.reaches("ksess/sturdy", "Ready", "True", within=PATIENCE)
     assert broad.get("ksess/sturdy")["status"]["sessionId"] == session

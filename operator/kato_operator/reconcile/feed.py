@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from kato_operator.desired.kinds import PROCESSOR, SESSION, Kind, Manifest
+from kato_operator.desired.kinds import PROCESSOR, SESSION, WATCHED, Kind, Manifest
 from kato_operator.reconcile.cache import Cache, place_of, processor_of
 from kato_operator.reconcile.ports import Key
 
@@ -24,7 +24,8 @@ class Add(Protocol):
 class Feed:
     """The cache, and who is to be told of its changes; `watched` is called with the kind of every event.
 
-    `listed` holds the kinds whose watch began anew: what went before that is in no event.
+    `listed` holds the kinds whose watch may have begun anew: what went before that is in no event. What breaks off one
+    watch breaks off all, and a kind of which nothing is left shows none: so one that began anew stands for every kind.
     """
 
     def __init__(self, cache: Cache, add: Add, watched: Callable[[Kind], None]) -> None:
@@ -37,7 +38,7 @@ class Feed:
         """Take one watch event."""
         self._watched(kind)
         if listed:
-            self.listed.add(kind)
+            self.listed.update(WATCHED)
         self.seen(kind, manifest, gone=gone)
 
     def seen(self, kind: Kind, manifest: Manifest, *, gone: bool) -> None:

@@ -62,12 +62,12 @@ def kubeconfig(token: str, authority: str) -> str:
     return yaml.safe_dump(config)
 
 
-def etcd(run: Path, programs: Mapping[str, Path]) -> list[str]:
-    """Return etcd's command line. Nothing is synced to disk: a cluster's state ends with it."""
+def etcd(run: Path, programs: Mapping[str, Path], *, durable: bool = False) -> list[str]:
+    """Return etcd's command line. Unless `durable` nothing is synced to disk: a cluster's state ends with it."""
     return [
         str(programs["etcd"]),
         f"--data-dir={run}/etcd",
-        "--unsafe-no-fsync",
+        f"--unsafe-no-fsync={str(not durable).lower()}",
         f"--listen-client-urls={ETCD}",
         f"--advertise-client-urls={ETCD}",
         "--listen-peer-urls=http://127.0.0.1:2380",
@@ -86,7 +86,7 @@ def apiserver(run: Path, programs: Mapping[str, Path]) -> list[str]:
         f"--cert-dir={run}/certs",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
         f"--token-auth-file={run}/tokens.csv",
         f"--service-account-key-file={run}/sa.key",
         f"--service-account-signing-key-file={run}/sa.key",

@@ -33,6 +33,7 @@ INPUTS = ("pyproject.toml", "README.md", *SOURCES)
 NOT_SOURCES = ("__pycache__", "*.egg-info", "target", "*.pyc", "*.so")
 PYTHON = (3, 11)  # of the base image
 EXTRAS = ("service", "operator")
+STAND_IN = ("async-timeout>=4.0.3,<6",)  # redis asks for it on the 3.11.2 of the stand-in; pip goes by its own Python
 KEPT = 4  # results of each image that stay in the cache
 # image -> its Dockerfile
 DOCKERFILES = {"kato-service": "service/Dockerfile", "kato-operator": "operator/Dockerfile"}
@@ -97,7 +98,11 @@ def requirements() -> list[str]:
     """Return what the images need beside the project itself."""
     table = project()
     return sorted(
-        [*table["dependencies"], *(line for extra in EXTRAS for line in table["optional-dependencies"][extra])]
+        [
+            *table["dependencies"],
+            *(line for extra in EXTRAS for line in table["optional-dependencies"][extra]),
+            *STAND_IN,
+        ]
     )
 
 

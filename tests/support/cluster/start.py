@@ -48,6 +48,7 @@ class Starting:
     run: Run
     box: Box
     programs: Mapping[str, Path]
+    durable: bool = False
     tokens: Mapping[str, str] = field(default_factory=control.new_tokens)
     started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -87,8 +88,11 @@ class Starting:
                 raise ClusterError(f"{name} ended with code {process.returncode}; its log ends:\n{tail(log)}")
 
 
-def up(name: str) -> LocalCluster:
-    """Raise a cluster that belongs to this process and return it with its node Ready."""
+def up(name: str, *, durable: bool = False) -> LocalCluster:
+    """Raise a cluster that belongs to this process and return it with its node Ready.
+
+    `durable`: etcd syncs what it writes to the disk, as it does in earnest; measurements want that.
+    """
     machine.require_node()
     runs.sweep()
     programs, pause, pause_image = parts.programs(), parts.pause(), parts.pause_image()
@@ -97,7 +101,7 @@ def up(name: str) -> LocalCluster:
         try:
             box = open_box(run.path, pause)
             cluster = LocalCluster(run, box)
-            start(Starting(run, box, programs), cluster, slot, pause_image)
+            start(Starting(run, box, programs, durable=durable), cluster, slot, pause_image)
         except BaseException:
             runs.end(run)
             raise
@@ -108,7 +112,7 @@ def start(starting: Starting, cluster: LocalCluster, slot: Slot, pause_image: Im
     """Start the programs, each as soon as what it cannot wait for itself is there."""
     path, programs = starting.run.path, starting.programs
     prepare(starting, slot)
-    starting.spawn("etcd", control.etcd(path, programs))
+    starting.spawn("etcd", control.etcd(path, programs, durable=starting.durable))
     start_containerd(starting, slot)
     starting.wait("etcd", lambda: answers(f"{control.ETCD}/health"))
     starting.spawn("apiserver", control.apiserver(path, programs))

@@ -43,21 +43,39 @@ def grant(cluster: Cluster, namespace: str) -> None:
     )
 
 
-def kubeconfig(cluster: Cluster, namespace: str, path: Path) -> Path:
-    """Write a kubeconfig of the operator's service account."""
-    token = cluster.kubectl("create", "token", ACCOUNT, "--namespace", namespace, "--duration", "1h").strip()
+def new_token(cluster: Cluster, namespace: str) -> str:
+    """Return a token of the operator's service account."""
+    return cluster.kubectl("create", "token", ACCOUNT, "--namespace", namespace, "--duration", "1h").strip()
+
+
+def kubeconfig(cluster: Cluster, token: str, path: Path, server: str | None) -> Path:
+    """Write a kubeconfig for the bearer of a token; `server` stands in for the API server's own address."""
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+    if server is not None:
+        config["clusters"] = [{"name": entry["name"], "cluster": {"server": server}} for entry in config["clusters"]]
     path.write_text(yaml.safe_dump(config))
     return path
 
 
 class OperatorProcess:
-    """One replica: `namespaces` are those it watches, the first one holds its Lease; `logs` is where it writes."""
+    """One replica: `namespaces` are those it watches, the first one holds its Lease; `logs` is where it writes.
 
-    def __init__(self, cluster: Cluster, namespaces: Sequence[str], directory: Path, **settings: object) -> None:
+    `token` is what the API server knows it by, and `server` the way to it where that is not the cluster's own.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespaces: Sequence[str],
+        directory: Path,
+        *,
+        server: str | None = None,
+        **settings: object,
+    ) -> None:
         self._cluster = cluster
-        self._config = kubeconfig(cluster, namespaces[0], directory / "kubeconfig")
+        self.token = new_token(cluster, namespaces[0])
+        self._config = kubeconfig(cluster, self.token, directory / "kubeconfig", server)
         self.log = directory / "operator.log"
         values: dict[str, object] = {
             "namespace": namespaces[0],
@@ -87,6 +105,17 @@ class OperatorProcess:
     def _command(self, command: str) -> list[str]:
         settings = [f"KATO_OPERATOR_{name.upper()}={value}" for name, value in self._settings.items()]
         return self._cluster.command(["env", f"KUBECONFIG={self._config}", *settings, *PROGRAM, command])
+
+    @property
+    def pid(self) -> int:
+        """The process's ID."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def _port(self) -> int | None:
         assert self._process is not None

@@ -138,14 +138,11 @@ async def test_what_went_while_a_watch_was_broken_off_is_noticed_when_it_begins_
     listener, rig.cluster.listener = rig.cluster.listener, lambda kind, manifest, gone: None
     rig.cluster.remove(SERVICE, NAMESPACE, "kato-broad")
     rig.cluster.listener = listener
-    rig.feed.event(DEPLOYMENT, rig.get(DEPLOYMENT, "kato-broad"), gone=False, listed=True)
-    await rig.rounds.catch_up()
-    await rig.settle()
-    assert rig.find(SERVICE, "kato-broad") is None
-    rig.feed.listed.add(SERVICE)
+    rig.feed.event(PROCESSOR, rig.get(PROCESSOR, "broad"), gone=False, listed=True)
     rig.cluster.away = True
     with pytest.raises(Transient):
         await rig.rounds.catch_up()
+    assert rig.find(SERVICE, "kato-broad") is None
     rig.cluster.away = False
     await rig.rounds.catch_up()
     await rig.settle()

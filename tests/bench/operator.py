@@ -1,0 +1,187 @@
+"""Suite `operator`: a fleet of KatoProcessors on a real API server and etcd, beside a bare client that writes the same.
+
+The processors are suspended and their storage embedded: what is measured is the operator, and no pod's start. The peer,
+in the same run, is a bare aiohttp client that makes the same objects, children, finalizers and one status for each over
+16 connections. KATO_BENCH_PROCESSORS makes the fleet smaller or larger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import psutil
+
+from kato_operator.desired.children import children
+from kato_operator.desired.compare import stamped
+from kato_spec.generate import rendered
+from kato_spec.schema import definitions
+from tests.bench.fleet import Fleet, fleet
+from tests.bench.rows import Row
+from tests.support.cluster import start
+from tests.support.cluster.local import LocalCluster
+from tests.support.eventually import eventually
+from tests.support.operator import audit
+from tests.support.operator.process import OperatorProcess, grant
+from tests.support.operator.subjects import subject
+
+SUITE = "operator"
+PROCESSORS = int(os.environ.get("KATO_BENCH_PROCESSORS", "1000"))
+CHANGES = 100
+STEADY_SECONDS = 120.0
+PATIENCE = 1800.0
+FLOOR = "bare aiohttp client"
+SPEC = {"suspend": True, "deletionPolicy": "Delete", "storage": {"embedded": {"size": "1Gi"}}}
+NAMES = [f"p{number:05}" for number in range(PROCESSORS)]
+
+
+@dataclass
+class Bench:
+    """The cluster, and the operator as a process on one of its namespaces."""
+
+    cluster: LocalCluster
+    operator: OperatorProcess
+    namespace: str
+
+    def writes(self) -> int:
+        """Return how many writes the API server has had from the operator, those without effect included."""
+        asked = audit.requests(self.cluster, token=self.operator.token)
+        return sum(request.writes and request.resource != "leases" for request in asked)
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the operator's process so far."""
+        times = self.process().cpu_times()
+        return float(times.user + times.system)
+
+    def process(self) -> psutil.Process:
+        """Return the operator's process."""
+        return psutil.Process(self.operator.pid)
+
+    def idle(self) -> bool:
+        """Say whether the leader has nothing to do."""
+        return self.operator.leads and self.operator.metric("kato_operator_queue_depth") == 0
+
+
+def rows() -> Iterator[Row]:
+    """Measure a fleet from its making to its steady state, on a cluster that is raised for it."""
+    with bench() as made:
+        floor_seconds, floor_writes = asyncio.run(the_floor(made.cluster))
+        made.operator.start()
+        eventually(lambda: made.operator.leads, timeout=60)
+        yield from creation(made, floor_seconds, floor_writes)
+        yield from restart(made)
+        yield from steady_state(made)
+        yield from one_change(made)
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Raise a cluster whose etcd writes through to the disk, with the CRDs and an operator that is not started yet."""
+    cluster = start.up("bench", durable=True)
+    try:
+        documents = "---\n".join(rendered(document) for _, document in definitions())
+        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=documents)
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        for namespace in ("fleet", "floor"):
+            cluster.kubectl("create", "namespace", namespace)
+        grant(cluster, "fleet")
+        with tempfile.TemporaryDirectory() as directory, cluster.entered():
+            operator = OperatorProcess(cluster, ["fleet"], Path(directory), lease_seconds=10, resync_seconds=300)
+            try:
+                yield Bench(cluster, operator, "fleet")
+            finally:
+                operator.stop()
+    finally:
+        cluster.down()
+
+
+async def the_floor(cluster: LocalCluster) -> tuple[float, int]:
+    """Make the whole fleet by a bare client; return the seconds that took, and the writes for one processor."""
+    async with fleet(cluster.kubeconfig, "floor") as made:
+        began = monotonic()
+        await made.each(NAMES, lambda name: made.create(name, SPEC))
+        await made.each(NAMES, lambda name: complete(made, name))
+        return monotonic() - began, len(children(subject("floor", NAMES[0], **SPEC), None)) + 2
+
+
+async def complete(made: Fleet, name: str) -> None:
+    """Write what the operator would write for one processor."""
+    await made.set_finalizer(name)
+    for manifest in children(subject("floor", name, **SPEC), None):
+        await made.apply(stamped({**manifest, "metadata": without_owner(manifest["metadata"])}))
+    await made.write_status(name)
+
+
+def without_owner(metadata: dict[str, object]) -> dict[str, object]:
+    """Return metadata without the reference to an owner that is not there: the collector would take the child away."""
+    return {name: value for name, value in metadata.items() if name != "ownerReferences"}
+
+
+def creation(made: Bench, floor_seconds: float, floor_writes: int) -> Iterator[Row]:
+    """Apply all at once and wait until the last one is settled."""
+    cpu, began = made.cpu_seconds(), monotonic()
+    asyncio.run(make_all(made))
+    seconds = monotonic() - began
+    # The Deployment controller is slower than both: only when it has spoken is the last status written.
+    asyncio.run(wait(made, "Progressing"))
+    name = f"{PROCESSORS:,} processors, suspended: applied at once to all settled"
+    yield Row(SUITE, name, seconds, "s", FLOOR, floor_seconds, 1.25)
+    eventually(made.idle, timeout=PATIENCE, interval=1)
+    yield Row(SUITE, "writes for one processor", made.writes() / PROCESSORS, "writes", FLOOR, floor_writes)
+    yield Row(SUITE, "CPU of the operator for one processor", 1000 * (made.cpu_seconds() - cpu) / PROCESSORS, "ms")
+    yield Row(SUITE, "memory of the operator", made.process().memory_info().rss / 2**20, "MiB", goal=300)
+
+
+async def make_all(made: Bench) -> None:
+    """Create the fleet and wait for the first status of each."""
+    async with fleet(made.cluster.kubeconfig, made.namespace) as client:
+        await client.each(NAMES, lambda name: client.create(name, SPEC))
+        await client.until(PROCESSORS, "Ready", "Suspended", PATIENCE)
+
+
+async def wait(made: Bench, condition: str) -> None:
+    """Wait until a condition of every processor says that it is suspended."""
+    async with fleet(made.cluster.kubeconfig, made.namespace) as client:
+        await client.until(PROCESSORS, condition, "Suspended", PATIENCE)
+
+
+def restart(made: Bench) -> Iterator[Row]:
+    """Stop the operator and start it anew: it finds everything as it should be."""
+    made.operator.stop()
+    before, began = made.writes(), monotonic()
+    made.operator.start()
+    eventually(lambda: made.operator.metric("kato_operator_reconciles_total") >= PROCESSORS, timeout=PATIENCE)
+    eventually(made.idle, timeout=PATIENCE)
+    yield Row(SUITE, "restart: process start to all looked at", monotonic() - began, "s")
+    yield Row(SUITE, "restart: writes", made.writes() - before, "writes", goal=0)
+
+
+def steady_state(made: Bench) -> Iterator[Row]:
+    """Do nothing for a while."""
+    writes, cpu, began = made.writes(), made.cpu_seconds(), monotonic()
+    eventually(lambda: monotonic() - began > STEADY_SECONDS, timeout=2 * STEADY_SECONDS, interval=1)
+    share = 100 * (made.cpu_seconds() - cpu) / (monotonic() - began)
+    yield Row(SUITE, f"steady state, {STEADY_SECONDS:.0f} s: writes", made.writes() - writes, "writes", goal=0)
+    yield Row(SUITE, f"steady state, {STEADY_SECONDS:.0f} s: CPU", share, "% of a core", goal=1)
+
+
+def one_change(made: Bench) -> Iterator[Row]:
+    """Change one processor of the fleet after the other."""
+    times = asyncio.run(change_some(made))
+    yield Row(SUITE, "one change in the fleet, apply to status, p50", statistics.median(times), "s")
+    yield Row(
+        SUITE, "one change in the fleet, apply to status, p99", statistics.quantiles(times, n=100)[98], "s", goal=1
+    )
+
+
+async def change_some(made: Bench) -> list[float]:
+    """Return how long each change took until its generation stood in the status."""
+    async with fleet(made.cluster.kubeconfig, made.namespace) as client:
+        return [await client.change(name) for name in NAMES[:CHANGES]]
