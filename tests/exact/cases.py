@@ -14,7 +14,7 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from kato_service.engine import learning
-from kato_service.engine.model import Deletion, Event, Events, Operation, PatternRecord
+from kato_service.engine.model import Deletion, Event, Events, Merging, Operation, PatternRecord
 from kato_service.engine.naming import flatten, pattern_name
 from kato_spec.parameters import Parameters, RankMetric
 
@@ -80,7 +80,7 @@ class Case:
         return list(found.values())
 
     def operations(self) -> Iterator[Operation]:
-        """Yield learnings, learnings of known patterns again, and deletions."""
+        """Yield learnings, learnings of known patterns again, deletions, and what another KB has learned."""
         for number in range(self.shape.patterns):
             again = self.known and self.random.random() < 0.25
             found = learning.build(
@@ -94,6 +94,8 @@ class Case:
                 yield found
             if self.random.random() < 0.15:
                 yield Deletion(f"d{number}", pattern_name(self.random.choice(self.known)))
+            if self.random.random() < 0.05:
+                yield Merging(f"m{number}", tuple(self.records()[:3]))
 
     def state(self) -> Events:
         """Return an STM: a part of a known pattern, noise, both, one symbol, none at all, or symbols nobody knows."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kato_service.engine.model import Deletion, Learning, PatternRecord
+from kato_service.engine.model import Deletion, Learning, Merging, PatternRecord
 from kato_service.engine.rust import RustMatcher
 from kato_spec.errors import Rejected
 from kato_spec.parameters import Parameters
@@ -89,6 +89,15 @@ def test_a_vector_that_is_none_leaves_an_empty_kb() -> None:
     assert matcher.totals() == RustMatcher().totals()
     assert not matcher.vectors()
     assert not matcher.nearest((1.0,), 3)
+
+
+def test_a_merging_that_is_out_of_bounds_takes_nothing_with_it() -> None:
+    twins = knowing()
+    twins.apply([Merging("op", (replace(RECORD, frequency=2**31),))])
+    with pytest.raises(Rejected) as refused:
+        twins.fast.apply(Merging("op", (replace(RECORD, frequency=2**31),)))
+    assert refused.value.field == "frequency"
+    twins.check_memory()
 
 
 def test_a_dump_of_a_newer_form_is_refused() -> None:

@@ -94,6 +94,12 @@ impl PyIndex {
         }
     }
 
+    /// Put one `PatternRecord` in the place of what is known of it; one that is out of bounds changes nothing.
+    fn put(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let record = record(value)?;
+        self.write(py, move |index| index.put(&record))
+    }
+
     /// Fold a `Learning` in.
     fn learn(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let Learning { record, vectors, persistence } = learning(value)?;

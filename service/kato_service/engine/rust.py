@@ -42,9 +42,7 @@ class RustMatcher:
         """Put patterns, each with at least one symbol, and vectors as they stand into the KB."""
         self._index.load(records)
         try:
-            for symbol, vector in vectors.items():
-                self._index.learn_vector(symbol, vector)
-                self._vectors.setdefault(symbol, vector)
+            self._learn_vectors(vectors)
         except Exception:
             self._clear()
             raise
@@ -58,9 +56,9 @@ class RustMatcher:
         elif isinstance(operation, Deletion):
             self._index.delete(operation.name)
         elif isinstance(operation, Merging):
-            for record in operation.records:  # each is put in the place of what is known of it
-                self._index.load([merged(self.record(record.name), record)])
-            self.load((), operation.vectors)
+            for record in operation.records:
+                self._index.put(merged(self.record(record.name), record))
+            self._learn_vectors(operation.vectors)
         else:
             self._clear()
 
@@ -121,6 +119,11 @@ class RustMatcher:
     def memory(self) -> Mapping[str, int]:
         """Return the bytes that the index holds, by what for: patterns, symbols, extras, vectors."""
         return dict(self._index.memory())
+
+    def _learn_vectors(self, vectors: Mapping[str, tuple[float, ...]]) -> None:
+        for symbol, vector in vectors.items():
+            self._index.learn_vector(symbol, vector)
+            self._vectors.setdefault(symbol, vector)
 
     def _clear(self) -> None:
         self._index.clear()
