@@ -88,5 +88,5 @@ def _guarded(app: FastAPI, processor: Processor, routers: tuple[APIRouter, ...],
     app.state.max_body_bytes = guard.max_body_bytes
     errors.install(app)
     # As they are: no prefix is put before them, and each request finds its route in one list.
-    app.router.routes.extend(route for router in routers for route in router.routes)
+    app.router.routes[:0] = [route for router in routers for route in router.routes]
     return FrontDoor(app, guard, meter, lambda: processor.draining)
