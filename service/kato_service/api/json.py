@@ -71,7 +71,7 @@ def _straight(endpoint: Callable[..., Any], path: Container[str]) -> Arguments |
     async def arguments(request: StrictRequest) -> dict[str, Any] | None:
         found: dict[str, Any] = {"request": request}
         if body is not None and validate is not None:
-            if request.headers.get("content-type") != "application/json":
+            if request.headers.get("content-type", "application/json") != "application/json":
                 return None
             try:
                 found[body] = validate(await request.json())
