@@ -304,3 +304,12 @@ def test_a_body_that_is_no_json_by_its_type_says_so(api: httpx.Client, session: 
 def test_a_bad_idempotency_key(api: httpx.Client, session: Sessions, key: str) -> None:
     answer = api.post(f"/sessions/{session()}/observe", json={"strings": ["a"]}, headers={"Idempotency-Key": key})
     assert refused(answer, 422, "VALIDATION_ERROR")["field"] == "Idempotency-Key"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "application/ld+json", None])
+def test_a_body_means_the_same_whichever_way_it_goes(api: httpx.Client, session: Sessions, kind: str | None) -> None:
+    path, headers = f"/sessions/{session()}/observe", {"content-type": kind} if kind else {}
+    good = api.post(path, content=b'{"strings": ["b", "a"], "colour": 1}', headers=headers)
+    assert (good.status_code, good.json()["stm_length"]) == (200, 1)
+    bad = api.post(path, content=b'{"strings": [7]}', headers=headers)
+    assert refused(bad, 422, "VALIDATION_ERROR")["field"] == "strings[0]"

@@ -59,7 +59,7 @@ def new_monitor(processor: Processor, data_dir: Path | None = None) -> Monitor:
 
 def api(monitor: Monitor, guard: Guard) -> ASGIApp:
     """Return the API of the monitored processor."""
-    app = _Api(title="KATO", version=probes.VERSION, description=DESCRIPTION, strict_content_type=False)
+    app = _Api(title="KATO", version=probes.VERSION, description=DESCRIPTION)
     # The busiest come first: routes are tried in this order.
     routers = (
         streams.router,
@@ -79,7 +79,7 @@ def api(monitor: Monitor, guard: Guard) -> ASGIApp:
 
 def side_door(processor: Processor, guard: Guard) -> ASGIApp:
     """Return the side door of one processor; its requests are not counted among the API's."""
-    app = FastAPI(title="KATO side door", openapi_url=None, strict_content_type=False)
+    app = FastAPI(title="KATO side door", openapi_url=None)
     return _guarded(app, processor, (internal.router,), guard, Meter())
 
 
@@ -88,5 +88,5 @@ def _guarded(app: FastAPI, processor: Processor, routers: tuple[APIRouter, ...],
     app.state.max_body_bytes = guard.max_body_bytes
     errors.install(app)
     # As they are: no prefix is put before them, and each request finds its route in one list.
-    app.router.routes.extend(route for router in routers for route in router.routes)
+    app.router.routes[:0] = [route for router in routers for route in router.routes]
     return FrontDoor(app, guard, meter, lambda: processor.draining)

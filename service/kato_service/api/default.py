@@ -9,7 +9,7 @@ from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute
 from kato_service.api.parts import KEYED, serving
 
-router = APIRouter(tags=["default session"], route_class=StrictRoute)
+router = APIRouter(tags=["default session"], route_class=StrictRoute, strict_content_type=False)
 
 
 @router.post("/observe", response_model=answers.Observed, responses=documented(400), openapi_extra=KEYED)

@@ -13,7 +13,7 @@ from kato_service.api.parts import serving
 from kato_service.processor.errors import InvalidRecord
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
-router = APIRouter(prefix="/internal", tags=["side door"], route_class=StrictRoute)
+router = APIRouter(prefix="/internal", tags=["side door"], route_class=StrictRoute, strict_content_type=False)
 
 
 @router.put("/parameters", responses=documented(400, 409))

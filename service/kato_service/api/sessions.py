@@ -18,7 +18,7 @@ from kato_service.processor.sessions import NOTHING
 from kato_spec.errors import Rejected
 from kato_spec.parameters import parse_overrides
 
-router = APIRouter(tags=["sessions"], route_class=StrictRoute)
+router = APIRouter(tags=["sessions"], route_class=StrictRoute, strict_content_type=False)
 CONFIG_EXAMPLES: list[Any] = [{"recall_threshold": 0.4, "max_predictions": None}, {"config": {"max_predictions": 20}}]
 ConfigBody = Annotated[dict[str, Any], Body(examples=CONFIG_EXAMPLES)]
 

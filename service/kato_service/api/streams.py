@@ -22,7 +22,7 @@ from kato_service.processor import predict as predicting
 from kato_service.processor.model import Session
 from kato_service.processor.processor import Processor
 
-router = APIRouter(tags=["streams"], route_class=StrictRoute)
+router = APIRouter(tags=["streams"], route_class=StrictRoute, strict_content_type=False)
 MaxPredictions = Annotated[int | None, Query(description="Overrides the session's.")]
 RecallThreshold = Annotated[float | None, Query(description="Overrides the session's.")]
 RankSortAlgo = Annotated[str | None, Query(description="Overrides the session's.")]
