@@ -218,8 +218,11 @@ def _open_stores(settings: Settings, held: ExitStack) -> Stores:
 
 
 def _external_stores(settings: Settings, mongodb_uri: str, redis_url: str) -> Stores:
-    place = (settings.namespace, settings.processor_id)
-    memory, link = MongoMemory(MongoLink(mongodb_uri, settings.database)), RedisLink(redis_url, key_prefix(*place))
+    place, seconds = (settings.namespace, settings.processor_id), settings.store_timeout_seconds
+    memory, link = (
+        MongoMemory(MongoLink(mongodb_uri, settings.database, seconds)),
+        RedisLink(redis_url, key_prefix(*place), seconds),
+    )
     sharing = Sharing(settings.replica, RedisWakeups(link, *place), RedisDirectives(link, *place))
     return Stores(memory, RedisSessions(link), sharing)
 
