@@ -23,6 +23,9 @@ MongodbDatabase = Annotated[
     str | None, typer.Option(help="Its database. Default: kato_ and a hash of namespace and ID.")
 ]
 RedisUrl = Annotated[str | None, typer.Option(help="URL of the Redis of the sessions; better by the environment.")]
+StoreTimeout = Annotated[
+    float | None, typer.Option(help="Seconds in which an external store gives a sign of life. Default: 1.0.")
+]
 ReplicaName = Annotated[
     str | None, typer.Option(help="Name among the replicas that share the stores. Default: the host's name.")
 ]
@@ -50,6 +53,7 @@ def serve(
     mongodb_database: MongodbDatabase = None,
     redis_url: RedisUrl = None,
     replica_name: ReplicaName = None,
+    store_timeout_seconds: StoreTimeout = None,
     parameters_file: Annotated[
         Path | None, typer.Option(help="A parameters record as JSON, taken up at the start.")
     ] = None,

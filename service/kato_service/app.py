@@ -213,10 +213,10 @@ def _open_stores(settings: Settings, held: ExitStack) -> Stores:
 
 
 def _external_stores(settings: Settings, mongodb_uri: str, redis_url: str) -> Stores:
-    place = (settings.namespace, settings.processor_id)
     from kato_service.stores import external  # noqa: PLC0415 - both drivers, 0.2 s of a start that needs neither
 
-    return Stores(*external.connect(mongodb_uri, settings.database, redis_url, place, settings.replica))
+    place, seconds = (settings.namespace, settings.processor_id), settings.store_timeout_seconds
+    return Stores(*external.connect(mongodb_uri, settings.database, redis_url, place, settings.replica, seconds))
 
 
 def _bind(setting: str, host: str, port: int, held: ExitStack) -> socket.socket:

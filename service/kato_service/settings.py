@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     replica_name: Annotated[str, Field(pattern=r"^[-.\w]+$", max_length=253)] | None = Field(
         None, description="This replica's name among those that share the stores; unset: the host's name."
     )
+    store_timeout_seconds: Annotated[float, Field(ge=0.1, le=60)] = Field(
+        1.0, description="Seconds in which an external store gives a sign of life; longer ones delay the 503 as well."
+    )
     parameters_file: Path | None = Field(None, description="A parameters record as JSON, taken up at the start.")
     tokens: SecretStr | None = Field(
         None, description="Bearer tokens of the API, comma-separated; unset asks for none."

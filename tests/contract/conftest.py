@@ -22,6 +22,7 @@ from kato_service.stores.sqlite_sessions import SqliteSessions
 from kato_spec.keys import database_name, key_prefix
 from tests.support.stores.mongo_server import MongoServer
 from tests.support.stores.redis_server import RedisServer
+from tests.support.stores.server import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ async def memory(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     store: MemoryStore
     if request.param == "mongo":
         uri, name = request.getfixturevalue("mongo_uri"), database_name("test", os.urandom(8).hex())
-        store = MongoMemory(MongoLink(uri, name))
+        store = MongoMemory(MongoLink(uri, name, PATIENCE))
     else:
         store = VolatileMemory() if request.param == "memory" else SqliteMemory(tmp_path / "memory.db")
     yield store
@@ -84,7 +85,7 @@ async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     store: SessionStore
     if request.param.startswith("redis"):
         servers: dict[str, RedisServer] = request.getfixturevalue("redis_servers")
-        store = RedisSessions(RedisLink(servers[request.param].url, key_prefix("test", os.urandom(8).hex())))
+        store = RedisSessions(RedisLink(servers[request.param].url, key_prefix("test", os.urandom(8).hex()), PATIENCE))
     else:
         store = VolatileSessions() if request.param == "memory" else SqliteSessions(tmp_path / "sessions.db")
     yield store

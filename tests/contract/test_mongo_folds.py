@@ -12,9 +12,10 @@ from pymongo import AsyncMongoClient
 from kato_service.engine.model import Clearing, Deletion, Learning, PatternRecord
 from kato_service.processor.errors import StoreUnavailable, UnsupportedSchema
 from kato_service.processor.ports import Entry, Fold
-from kato_service.stores.mongo_link import CALL_SECONDS, MongoLink
+from kato_service.stores.mongo_link import MongoLink
 from kato_service.stores.mongo_memory import MongoMemory
 from kato_spec.keys import database_name
+from tests.support.stores.server import PATIENCE
 
 NODE = "alice"
 EVENTS = (("a", "b"), ("c",))
@@ -26,7 +27,7 @@ class CutOff(MongoLink):
     left: int | None = None
     after = False
 
-    async def run(self, work: Callable[[Any], Awaitable[Any]], seconds: float = CALL_SECONDS) -> Any:  # noqa: ANN401 - as the link
+    async def run(self, work: Callable[[Any], Awaitable[Any]], seconds: float = 0.0) -> Any:  # noqa: ANN401 - as the link
         if self.left is None:
             return await super().run(work, seconds)
         self.left -= 1
@@ -88,7 +89,7 @@ async def state(store: MongoMemory) -> dict[str, int]:
 
 
 async def opened(uri: str, name: str) -> tuple[CutOff, MongoMemory]:
-    link = CutOff(uri, name)
+    link = CutOff(uri, name, PATIENCE)
     store = MongoMemory(link)
     for entry in LOG:
         await store.append(NODE, entry)
@@ -162,7 +163,7 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(mongo_uri
     name = database_name("test", os.urandom(8).hex())
     async with AsyncMongoClient[dict[str, Any]](mongo_uri) as client:
         await client[name]["schema"].insert_one({"_id": "version", "value": 99})
-        store = MongoMemory(MongoLink(mongo_uri, name))
+        store = MongoMemory(MongoLink(mongo_uri, name, PATIENCE))
         with pytest.raises(UnsupportedSchema, match="99 is not allowed; allowed: at most 1"):
             await store.append(NODE, LOG[0])
         await store.close()

@@ -16,6 +16,7 @@ from kato_spec.keys import key_prefix
 from kato_spec.records import DeclarationRecord
 from tests.contract.test_session_store import NOW, full, session
 from tests.support.stores.redis_server import RedisServer
+from tests.support.stores.server import PATIENCE
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def prefix() -> str:
 
 @pytest.fixture
 async def store(server: RedisServer, prefix: str) -> AsyncIterator[RedisSessions]:
-    opened = RedisSessions(RedisLink(server.url, prefix))
+    opened = RedisSessions(RedisLink(server.url, prefix, PATIENCE))
     yield opened
     await opened.close()
 
@@ -102,7 +103,7 @@ async def test_the_record_of_a_session_that_redis_forgot_goes_with_the_sweep(
 async def test_keys_of_a_newer_version_are_refused_and_left_alone(server: RedisServer, prefix: str) -> None:
     with server.client() as client:
         client.set(f"{prefix}schema", 99)
-    store = RedisSessions(RedisLink(server.url, prefix))
+    store = RedisSessions(RedisLink(server.url, prefix, PATIENCE))
     with pytest.raises(UnsupportedSchema, match="99 is not allowed; allowed: at most 1"):
         await store.create(session("one"), limit=0, now=NOW)
     await store.close()

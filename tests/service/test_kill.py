@@ -29,6 +29,7 @@ from kato_service.stores.sqlite_memory import SqliteMemory
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.replicas import Replicas
+from tests.support.stores.server import PATIENCE
 
 WRITERS = 8
 FOLDING = 0.1  # of the learnings are followed by a fold, so that kills fall into folds too
@@ -221,7 +222,7 @@ def recount_database(uri: str, database: str) -> dict[str, Counter[str]]:
     """Return the counts in a MongoDB database."""
 
     async def recount() -> dict[str, Counter[str]]:
-        return await refold(MongoMemory(MongoLink(uri, database)))
+        return await refold(MongoMemory(MongoLink(uri, database, PATIENCE)))
 
     return asyncio.run(recount())
 

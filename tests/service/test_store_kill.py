@@ -66,7 +66,7 @@ def own_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 
 @pytest.fixture
 def two(own_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
-    made = Replicas(tmp_path_factory.mktemp("two"), own_stores)
+    made = Replicas(tmp_path_factory.mktemp("two"), own_stores, settings={"KATO_STORE_TIMEOUT_SECONDS": "1"})
     try:
         made.start(2)
         yield made

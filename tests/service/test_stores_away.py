@@ -63,7 +63,7 @@ def scene(own_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Itera
         made.redis_url = f"redis://127.0.0.1:{proxies['redis'].port}"
         made.mongodb_uri = f"mongodb://127.0.0.1:{proxies['mongo'].port}/?directConnection=true"
         held.callback(made.close)
-        service = made.add().start()
+        service = made.add(store_timeout_seconds="1").start()
         api = held.enter_context(service.client())
         api.timeout = httpx.Timeout(BOUND)
         yield Scene(service, api, proxies, servers)
@@ -187,7 +187,7 @@ def test_a_replica_waits_at_its_start_for_stores_that_are_away(own_stores: Store
         made.mongodb_uri = f"mongodb://127.0.0.1:{proxies[1].port}/?directConnection=true"
         for proxy in proxies:
             proxy.refuse()
-        service = made.add().spawn()
+        service = made.add(store_timeout_seconds="1").spawn()
         for proxy in proxies:
             waiting = len(service.lines())
             eventually(lambda: any("waiting" in line["event"] for line in service.lines()[waiting:]), timeout=RETURNS)  # noqa: B023 - called at once

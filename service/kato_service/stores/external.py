@@ -15,13 +15,16 @@ from kato_spec.keys import key_prefix
 
 
 def connect(
-    mongodb_uri: str, database: str, redis_url: str, place: tuple[str, str], replica: str
+    mongodb_uri: str, database: str, redis_url: str, place: tuple[str, str], replica: str, seconds: float
 ) -> tuple[MemoryStore, SessionStore, Sharing]:
     """Return the stores of the processor at `place`, its namespace and ID, for the replica of this name.
+
+    A store gives a sign of life within `seconds`, or is away.
 
     Raises:
         InvalidRecord: a connection string is none.
     """
-    memory, link = MongoMemory(MongoLink(mongodb_uri, database)), RedisLink(redis_url, key_prefix(*place))
+    memory = MongoMemory(MongoLink(mongodb_uri, database, seconds))
+    link = RedisLink(redis_url, key_prefix(*place), seconds)
     sharing = Sharing(replica, RedisWakeups(link, *place), RedisDirectives(link, *place))
     return memory, RedisSessions(link), sharing

@@ -17,7 +17,7 @@ from pymongo.read_concern import ReadConcern
 
 from kato_service.processor.errors import InvalidRecord, UnsupportedSchema
 from kato_service.processor.ports import StoreUsage
-from kato_service.stores.remote import ANSWER_SECONDS, CALL_SECONDS, Remote
+from kato_service.stores.remote import ANSWER_SECONDS, CALL_ANSWERS, Remote
 
 VERSION = 1
 CONNECTIONS = 64
@@ -28,24 +28,22 @@ Result = TypeVar("Result")
 class MongoLink:
     """One database of one MongoDB, of schema version `VERSION` once it has been used."""
 
-    def __init__(self, uri: str, database: str) -> None:
+    def __init__(self, uri: str, database: str, seconds: float = ANSWER_SECONDS) -> None:
         """Take the connection string; nothing is asked of the server yet.
 
         Raises:
             InvalidRecord: it is no connection string of MongoDB.
         """
-        self._uri, self._name = uri, database
+        self._uri, self._name, self._seconds = uri, database, seconds
         try:
             self._client = self._new_client()
         except (PyMongoError, ValueError) as error:  # which may quote a part of the string, a password in it
             raise InvalidRecord("mongodb_uri", "what is set", "a connection string of MongoDB") from error
         self._database: AsyncDatabase[Document] | None = None
         self._connecting = asyncio.Lock()
-        self._remote = Remote("MongoDB", ping=self._ping, reset=self._drop, errors=(PyMongoError,))
+        self._remote = Remote("MongoDB", seconds, ping=self._ping, reset=self._drop, errors=(PyMongoError,))
 
-    async def run(
-        self, work: Callable[[AsyncDatabase[Document]], Awaitable[Result]], seconds: float = CALL_SECONDS
-    ) -> Result:
+    async def run(self, work: Callable[[AsyncDatabase[Document]], Awaitable[Result]], seconds: float = 0.0) -> Result:
         """Let `work` use the database.
 
         Raises:
@@ -83,7 +81,9 @@ class MongoLink:
             if self._database is None:
                 database = self._client.get_database(
                     self._name,
-                    write_concern=WriteConcern(w="majority", j=True, wtimeout=round(CALL_SECONDS * 1000)),
+                    write_concern=WriteConcern(
+                        w="majority", j=True, wtimeout=round(CALL_ANSWERS * self._seconds * 1000)
+                    ),
                     read_concern=ReadConcern("majority"),
                     read_preference=ReadPreference.PRIMARY,
                 )
@@ -95,7 +95,7 @@ class MongoLink:
         await self._client.admin.command("ping", read_preference=ReadPreference.PRIMARY)
 
     def _new_client(self) -> AsyncMongoClient[Document]:
-        milliseconds = round(ANSWER_SECONDS * 1000)
+        milliseconds = round(self._seconds * 1000)
         return AsyncMongoClient(
             self._uri,
             appname="kato",

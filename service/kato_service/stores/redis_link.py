@@ -28,14 +28,14 @@ Client = Redis | RedisCluster
 class RedisLink:
     """One Redis and the keys of one processor, which all begin with `prefix`."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, seconds: float = ANSWER_SECONDS) -> None:
         """Take the URL (`redis://`, `rediss://` or `unix://`); nothing is asked of the server yet.
 
         Raises:
             InvalidRecord: it is no URL of a Redis.
         """
         self.prefix = prefix
-        self._url = url
+        self._url, self._seconds = url, seconds
         try:
             self._pool = self._new_pool()
         except ValueError as error:  # which may quote a part of the URL, a password in it
@@ -43,7 +43,7 @@ class RedisLink:
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._free = asyncio.Semaphore(CONNECTIONS)
-        self._remote = Remote("Redis", ping=self._ping, reset=self._drop, errors=(RedisError,))
+        self._remote = Remote("Redis", seconds, ping=self._ping, reset=self._drop, errors=(RedisError,))
 
     async def script(self, text: str, *arguments: object) -> Any:  # noqa: ANN401 - as the script says
         """Run a script of `redis_scripts`; the prefix goes before its arguments.
@@ -102,7 +102,7 @@ class RedisLink:
                 yield None
                 asked = False
                 while True:
-                    message = await line.get_message(timeout=ANSWER_SECONDS)
+                    message = await line.get_message(timeout=self._seconds)
                     if message is not None:
                         asked = False
                         if message["type"] == "message":
@@ -152,7 +152,7 @@ class RedisLink:
             )
 
     async def _clustered(self) -> RedisCluster:
-        options = {"socket_connect_timeout": ANSWER_SECONDS, "socket_timeout": None, "retry": Retry(NoBackoff(), 1)}
+        options = {"socket_connect_timeout": self._seconds, "socket_timeout": None, "retry": Retry(NoBackoff(), 1)}
         cluster = RedisCluster.from_url(self._url, max_connections=2 * CONNECTIONS, **options)
         try:
             return await cluster.initialize()
@@ -164,7 +164,7 @@ class RedisLink:
         """Return a client of its own for listening, on the server that has the processor's keys."""
         client = await self._connected()
         if isinstance(client, Redis):
-            return Redis.from_url(self._url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=None)
+            return Redis.from_url(self._url, socket_connect_timeout=self._seconds, socket_timeout=None)
         node = client.get_node_from_key(self.prefix)
         if node is None:
             raise Disconnected("no server of the cluster has the processor's slot")
@@ -174,7 +174,7 @@ class RedisLink:
     def _new_pool(self) -> ConnectionPool:
         return ConnectionPool.from_url(
             self._url,
-            socket_connect_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=self._seconds,
             socket_timeout=None,
             retry=Retry(NoBackoff(), 1, supported_errors=(Disconnected,)),
         )

@@ -19,7 +19,7 @@ from kato_service.processor.ports import StoreUsage
 
 BEAT_SECONDS = 0.4  # between two heartbeats
 ANSWER_SECONDS = 1.0  # in which a heartbeat is answered; with the one above less than the 2 s of service.md
-CALL_SECONDS = 1.5  # of an ordinary call
+CALL_ANSWERS = 1.5  # an ordinary call may take as long as this many answers to a heartbeat
 LATE_SECONDS = 0.25  # a timer that rings this late tells of a busy process, not of an absent store
 SAID_CHARACTERS = 200  # of what a driver says; some of it is long
 Result = TypeVar("Result")
@@ -29,19 +29,20 @@ log = structlog.get_logger()
 class Remote:
     """What stands between a store's methods and its driver.
 
-    `ping` asks the store for a sign of life, `reset` drops the connections, `errors` are the driver's exceptions that
-    tell of a store that cannot serve.
+    `ping` asks the store for a sign of life, which comes within `seconds`, `reset` drops the connections, `errors` are
+    the driver's exceptions that tell of a store that cannot serve.
     """
 
     def __init__(
         self,
         name: str,
+        seconds: float,
         *,
         ping: Callable[[], Awaitable[object]],
         reset: Callable[[], Awaitable[object]],
         errors: tuple[type[Exception], ...],
     ) -> None:
-        self._name, self._ping, self._reset = name, ping, reset
+        self._name, self._seconds, self._ping, self._reset = name, seconds, ping, reset
         self._errors: tuple[type[Exception], ...] = (*errors, OSError)
         self._away: str | None = None
         self._heard = 0.0
@@ -49,8 +50,8 @@ class Remote:
         self._doubt = asyncio.Event()
         self._heart: asyncio.Task[None] | None = None
 
-    async def call(self, work: Callable[[], Awaitable[Result]], seconds: float = CALL_SECONDS) -> Result:
-        """Return what `work` returns, at the latest after `seconds`.
+    async def call(self, work: Callable[[], Awaitable[Result]], seconds: float = 0.0) -> Result:
+        """Return what `work` returns, at the latest after `seconds` where it may take longer than other calls.
 
         Raises:
             StoreUnavailable: the store is away, refuses to serve, or has not answered in time.
@@ -60,7 +61,7 @@ class Remote:
         if self._away is not None:
             raise StoreUnavailable(self._away)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with asyncio.timeout(max(seconds, CALL_ANSWERS * self._seconds)) as limit:
                 self._under_way.add(limit)
                 try:
                     result = await work()
@@ -106,10 +107,10 @@ class Remote:
         while True:
             started = loop.time()
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with asyncio.timeout(self._seconds):
                     await self._ping()
             except self._errors as error:
-                late = loop.time() - started - ANSWER_SECONDS > LATE_SECONDS
+                late = loop.time() - started - self._seconds > LATE_SECONDS
                 if isinstance(error, TimeoutError) and (late or self._heard > started):
                     continue
                 return self._said(error)
@@ -122,7 +123,7 @@ class Remote:
             if not limit.expired():
                 limit.reschedule(now)
         with suppress(*self._errors):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 await self._reset()
 
     def _said(self, error: Exception) -> str:

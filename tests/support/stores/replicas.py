@@ -12,6 +12,7 @@ from kato_spec.keys import database_name, key_prefix
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.mongo_server import MongoServer
 from tests.support.stores.redis_server import RedisServer
+from tests.support.stores.server import PATIENCE
 
 
 @dataclass
@@ -74,6 +75,7 @@ class Replicas:
             "KATO_PROCESSOR_ID": self.processor,
             "KATO_REDIS_URL": self.redis_url or self.stores.redis.url,
             "KATO_MONGODB_URI": self.mongodb_uri or self.stores.mongo.url,
+            "KATO_STORE_TIMEOUT_SECONDS": str(PATIENCE),
             "KATO_REPLICA_NAME": f"replica-{len(self.processes)}",
             **self.settings,
             **{f"KATO_{name.upper()}": value for name, value in settings.items()},

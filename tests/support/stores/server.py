@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.support.eventually import eventually
 
 PORTS = range(20000, 32000)  # below what Linux takes for outgoing connections
+PATIENCE = 20.0  # seconds for an answer, where it is not the point that it comes soon
 STARTING = 60.0  # seconds, on a busy machine
 
 
