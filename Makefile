@@ -59,11 +59,12 @@ check-rust: $(VENV)/.dev ## format, lint and unit tests of the fast matcher's cr
 	cd $(CRATE) && ./with-cargo cargo test --quiet --locked
 
 test: check check-rust ## every test, those on a real Kubernetes too, raised for them (Debian, root)
-	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(FAST_TESTS) $(CLUSTER_TESTS)) tests
-	$(MAKE) test-cluster
+	$(BIN)/python -m tests.support.cluster prepare
+	$(PYTEST) -n 3 --dist loadgroup -m 'not long' $(addprefix --ignore=,$(FAST_TESTS)) tests
 
 test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes alone
-	$(PYTEST) -m 'not long' $(CLUSTER_TESTS)
+	$(BIN)/python -m tests.support.cluster prepare
+	$(PYTEST) -n 2 --dist loadgroup -m 'not long' $(CLUSTER_TESTS)
 
 test-matcher: check-rust ## the crate's own tests and those that hold the fast matcher to the plain one
 	$(PYTEST) -n 2 -m 'not long' tests/exact

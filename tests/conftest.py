@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -15,6 +16,8 @@ from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.pods import restricted_namespace
+
+OPERATOR_TESTS = Path(__file__).parent / "operator"
 
 # Hypothesis without its deadline: a busy machine fails no property (house.md, no timed assertions).
 settings.register_profile("untimed", deadline=None)
@@ -28,10 +31,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one worker run all tests that share the cluster (`-n 2 --dist loadgroup`): one cluster is enough."""
+    """Let two workers raise a cluster each (`--dist loadgroup`): for the operator's tests, and for all the others."""
     for item in items:
         if isinstance(item, pytest.Function) and "cluster" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+            group = "operator" if OPERATOR_TESTS in item.path.parents else "cluster"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:

@@ -21,10 +21,12 @@ STARTED: Final = 120  # a pod is there: no promise, room for a busy machine
 
 CLIENT: Final = "client"
 WAIT_FOR_EVER = ["python3", "-c", "import signal; signal.pause()"]
+# A connection is refused until kube-proxy, too, has heard of a pod that is Ready: tried again for some seconds.
 CALL = """
 import json, sys, httpx
 method, url, body = sys.argv[1:]
-answer = httpx.request(method, url, json=json.loads(body), timeout=30)
+with httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=30) as client:
+    answer = client.request(method, url, json=json.loads(body))
 print(json.dumps([answer.status_code, answer.json()]))
 """
 

@@ -16,7 +16,7 @@ OPENAPI = "/openapi/v3/apis/kato.dev/v1alpha1"
 
 
 def test_the_operator_is_ready_and_says_so_in_its_metrics(release: Release) -> None:
-    (deployment,) = json.loads(release.kubectl("get", "deployments", "-o", "json"))["items"]
+    deployment = json.loads(release.kubectl("get", "deployment", "kato-operator", "-o", "json"))
     assert deployment["status"]["readyReplicas"] == 1
     metrics = f"/api/v1/namespaces/{NAMESPACE}/services/kato-operator-metrics:metrics/proxy/metrics"
     assert "kato_operator" in release.cluster.kubectl("get", "--raw", metrics)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tests.support.cluster import find, images, runs
+from tests.support.cluster import find, images, nginx, runs
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.progress import say
@@ -22,9 +22,10 @@ DEFAULT = "dev"
 
 @app.command()
 def prepare() -> None:
-    """Build everything that is built once: the parts of a node and the project's images."""
+    """Build everything that is built once: the parts of a node, the project's images and those of its neighbours."""
     find.prepare()
     images.project_images()
+    nginx.nginx_image()
 
 
 @app.command()

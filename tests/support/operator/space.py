@@ -90,8 +90,9 @@ class Space:
         """Send a request to a processor through its Service, and return the answer."""
         url = endpoint(processor, self.namespace, 8000)
         address = self.get(f"service/kato-{processor}")["spec"]["clusterIP"]
-        with self.cluster.entered():
-            answer = httpx.request(method, f"http://{address}:8000{path}", json=body, timeout=30)
+        # Refused until kube-proxy, too, has heard of a pod that is Ready: tried again for some seconds.
+        with self.cluster.entered(), httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=30) as client:
+            answer = client.request(method, f"http://{address}:8000{path}", json=body)
         assert answer.status_code == 200, (url, answer.text)
         found: Json = answer.json()
         return found
