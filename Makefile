@@ -11,12 +11,13 @@ CRATE_SOURCES := $(shell find $(CRATE)/src -name '*.rs') $(wildcard $(CRATE)/Car
 WITH_CARGO := $(CRATE)/with-cargo
 EXTENSION := service/kato_service/engine/_matcher*.so
 FAST_TESTS := tests/unit tests/rules
-CLUSTER_TESTS := tests/chart tests/cluster tests/operator tests/e2e
+OPERATOR_TESTS := tests/operator
+OTHER_CLUSTER_TESTS := tests/chart tests/cluster tests/e2e
 PYTEST := $(BIN)/python -m pytest -q
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-matcher test-long check check-rust format generate bench wheel clean cluster cluster-exec cluster-down
+.PHONY: help run test test-cluster test-cluster-operator test-cluster-others test-matcher test-long check check-rust format generate bench wheel clean cluster cluster-exec cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,12 +60,20 @@ check-rust: $(VENV)/.dev ## format, lint and unit tests of the fast matcher's cr
 	cd $(CRATE) && ./with-cargo cargo test --quiet --locked
 
 test: check check-rust ## every test, those on a real Kubernetes too, raised for them (Debian, root)
-	$(BIN)/python -m tests.support.cluster prepare
-	$(PYTEST) -n 3 --dist loadgroup -m 'not long' $(addprefix --ignore=,$(FAST_TESTS)) tests
+	$(PYTEST) -n 2 --dist loadfile -m 'not long' \
+		$(addprefix --ignore=,$(FAST_TESTS) $(OPERATOR_TESTS) $(OTHER_CLUSTER_TESTS)) tests
+	$(MAKE) test-cluster
 
+# Two clusters side by side, each for half of the tests: most of their time goes by waiting.
 test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes alone
 	$(BIN)/python -m tests.support.cluster prepare
-	$(PYTEST) -n 2 --dist loadgroup -m 'not long' $(CLUSTER_TESTS)
+	$(MAKE) --jobs=2 --keep-going test-cluster-operator test-cluster-others
+
+test-cluster-operator: $(VENV)/.dev
+	$(PYTEST) -m 'not long' $(OPERATOR_TESTS)
+
+test-cluster-others: $(VENV)/.dev
+	$(PYTEST) -m 'not long' $(OTHER_CLUSTER_TESTS)
 
 test-matcher: check-rust ## the crate's own tests and those that hold the fast matcher to the plain one
 	$(PYTEST) -n 2 -m 'not long' tests/exact

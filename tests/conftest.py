@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -17,8 +16,6 @@ from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.pods import restricted_namespace
 
-OPERATOR_TESTS = Path(__file__).parent / "operator"
-
 # Hypothesis without its deadline: a busy machine fails no property (house.md, no timed assertions).
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -28,14 +25,6 @@ def pytest_configure() -> None:
     """Let the programs that tests start be interrupted: a shell without job control has its children ignore SIGINT."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let two workers raise a cluster each (`--dist loadgroup`): for the operator's tests, and for all the others."""
-    for item in items:
-        if isinstance(item, pytest.Function) and "cluster" in item.fixturenames:
-            group = "operator" if OPERATOR_TESTS in item.path.parents else "cluster"
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:

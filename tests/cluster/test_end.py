@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 HARNESS = """
 import signal, sys
 from tests.support.cluster import start
-start.up(sys.argv[1])
+cluster = start.up(sys.argv[1])  # whose lock goes with it
 print("up", flush=True)
 signal.pause()
 """

@@ -78,14 +78,15 @@ def down(name: Name = DEFAULT) -> None:
     say(f"cluster {name} is gone")
 
 
-def terminated(_number: int, _frame: FrameType | None) -> None:
-    """Turn SIGTERM into an exception, so that what was begun is undone."""
-    sys.exit(128 + signal.SIGTERM)
+def interrupted(number: int, _frame: FrameType | None) -> None:
+    """Turn a signal into an exception, so that what was begun is undone."""
+    sys.exit(128 + number)
 
 
 def main() -> None:
     """Run the command line; a ClusterError is one line and exit code 1."""
-    signal.signal(signal.SIGTERM, terminated)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     try:
         app()
     except ClusterError as error:
