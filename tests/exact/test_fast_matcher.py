@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kato_service.engine.matcher import new_matcher
-from kato_service.engine.model import Deletion, Events, Learning, PatternRecord
+from kato_service.engine.model import Deletion, Events, Learning, Merging, PatternRecord
 from kato_service.engine.naming import pattern_name
 from kato_service.engine.rust import RustMatcher
 from kato_spec.errors import Rejected
@@ -89,9 +89,9 @@ def test_readers_share_the_index() -> None:
 def test_readers_and_a_writer_at_once() -> None:
     """Whatever a reader sees is the KB between two operations; in the end it is the plain one's."""
     case, twins = Case(replace(SHAPE, patterns=80)), Twins()
-    operations = list(case.operations())
+    operations = [*case.operations(), *(Merging(f"all {number}", tuple(case.records())) for number in range(20))]
     stm = case.state()
-    asked = Parameters(recall_threshold=0.0, max_predictions=3)
+    asked = Parameters(recall_threshold=0.0, max_predictions=100)
     possible = {twins.plain.predict(stm, asked)}
     for operation in operations:
         twins.plain.apply(operation)

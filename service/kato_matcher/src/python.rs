@@ -94,10 +94,11 @@ impl PyIndex {
         }
     }
 
-    /// Put one `PatternRecord` in the place of what is known of it; one that is out of bounds changes nothing.
-    fn put(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let record = record(value)?;
-        self.write(py, move |index| index.put(&record))
+    /// Put `PatternRecord`s in the place of what is known of them, all at once for a reader; one that is out of bounds
+    /// changes nothing.
+    fn put(&self, py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        let records: Vec<Record> = values.try_iter()?.map(|value| record(&value?)).collect::<PyResult<_>>()?;
+        self.write(py, move |index| records.iter().for_each(|record| index.put(record)))
     }
 
     /// Fold a `Learning` in.

@@ -56,8 +56,7 @@ class RustMatcher:
         elif isinstance(operation, Deletion):
             self._index.delete(operation.name)
         elif isinstance(operation, Merging):
-            for record in operation.records:
-                self._index.put(merged(self.record(record.name), record))
+            self._index.put(self._joined(operation.records))
             self._learn_vectors(operation.vectors)
         else:
             self._clear()
@@ -119,6 +118,13 @@ class RustMatcher:
     def memory(self) -> Mapping[str, int]:
         """Return the bytes that the index holds, by what for: patterns, symbols, extras, vectors."""
         return dict(self._index.memory())
+
+    def _joined(self, records: Iterable[PatternRecord]) -> Iterable[PatternRecord]:
+        """Return the patterns of `records` as they are once they have joined this KB."""
+        joined: dict[str, PatternRecord] = {}
+        for record in records:
+            joined[record.name] = merged(joined.get(record.name) or self.record(record.name), record)
+        return joined.values()
 
     def _learn_vectors(self, vectors: Mapping[str, tuple[float, ...]]) -> None:
         for symbol, vector in vectors.items():

@@ -23,7 +23,6 @@ _OPERATIONS: Mapping[str, TypeAdapter[Operation]] = {
     "clear": TypeAdapter(Clearing),
     "merge": TypeAdapter(Merging),
 }
-_PATTERN = TypeAdapter(PatternRecord)
 _SESSION = TypeAdapter(Session)
 _VECTOR = TypeAdapter(tuple[float, ...])
 _SESSION_FIELDS = tuple(
@@ -48,8 +47,16 @@ def dump_pattern(record: PatternRecord) -> bytes:
 
 
 def load_pattern(data: bytes) -> PatternRecord:
-    """Read what `dump_pattern` wrote."""
-    return _PATTERN.validate_python(orjson.loads(data))
+    """Read what `dump_pattern` wrote; a million are read at a start, and the index checks each value's bounds."""
+    raw = orjson.loads(data)
+    return PatternRecord(
+        raw["name"],
+        tuple(map(tuple, raw["events"])),
+        raw["frequency"],
+        tuple(raw["emotives"]),
+        {emotive: int(total) for emotive, total in raw["affinity"].items()},
+        {name: tuple(values) for name, values in raw["metadata"].items()},
+    )
 
 
 def dump_vector(vector: tuple[float, ...]) -> bytes:
