@@ -40,10 +40,25 @@ def name() -> Iterator[str]:
         runs.end(run)
 
 
-def harness(*argv: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *argv], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+Harness = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def harness() -> Iterator[Harness]:
+    """Return a starter of harness processes, which end with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(*argv: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, *argv], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def with_a_pod(cluster: LocalCluster) -> Traces:
@@ -76,7 +91,7 @@ def test_nothing_is_left_after_the_end(name: str) -> None:
     assert_gone(seen, cluster.at.path, links_before)
 
 
-def test_what_a_killed_harness_left_goes_with_the_next_start(name: str) -> None:
+def test_what_a_killed_harness_left_goes_with_the_next_start(name: str, harness: Harness) -> None:
     links_before = links()
     process = harness("-c", HARNESS, name)
     assert process.stdout is not None
@@ -122,7 +137,7 @@ def half_way(name: str) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_start_undoes_itself(name: str, number: signal.Signals) -> None:
+def test_an_interrupted_start_undoes_itself(name: str, harness: Harness, number: signal.Signals) -> None:
     links_before = links()
     process = harness("-m", "tests.support.cluster", "up", "--name", name)
     eventually(half_way(name), timeout=30)
@@ -133,7 +148,7 @@ def test_an_interrupted_start_undoes_itself(name: str, number: signal.Signals) -
     assert_gone(seen, runs.RUNS / name, links_before)
 
 
-def test_a_start_killed_half_way_is_swept(name: str) -> None:
+def test_a_start_killed_half_way_is_swept(name: str, harness: Harness) -> None:
     links_before = links()
     process = harness("-m", "tests.support.cluster", "up", "--name", name)
     eventually(half_way(name), timeout=30)
@@ -145,7 +160,7 @@ def test_a_start_killed_half_way_is_swept(name: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_test_session_that_is_told_to_end_ends_its_cluster(number: signal.Signals) -> None:
+def test_a_test_session_that_is_told_to_end_ends_its_cluster(harness: Harness, number: signal.Signals) -> None:
     links_before = links()
     test = "tests/cluster/test_node.py::test_the_audit_log_tells_who_wrote_what"
     process = harness("-m", "pytest", "-p", "no:cacheprovider", test)
