@@ -18,6 +18,7 @@ import pytest
 from tests.support.stores.replicas import Replicas, Stores
 
 STEPS = 120
+Turns = tuple[str, Iterator[httpx.Client]]  # a processor and the replica of the next call
 
 
 @dataclass
@@ -61,18 +62,28 @@ class Subject:
 
 
 @pytest.fixture(scope="module")
-def subjects(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Subject]]:
+def processors(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Turns]]:
+    """Two processors, of three replicas and of one."""
     with ExitStack() as held:
-        made: list[Subject] = []
+        made: list[Turns] = []
         for count in (3, 1):
             replicas = Replicas(tmp_path_factory.mktemp("isolation"), stores)
             held.callback(replicas.close)
-            turns = itertools.cycle([held.enter_context(each.client()) for each in replicas.start(count)])
-            sessions = (("alice", 0.2), ("alice", 0.3), ("bob", 0.4))
-            made += [Subject(turns, replicas.processor, user, threshold) for user, threshold in sessions]
-        for subject in made:
-            subject.open()
+            clients = [held.enter_context(each.client()) for each in replicas.start(count)]
+            made.append((replicas.processor, itertools.cycle(clients)))
         yield made
+
+
+@pytest.fixture
+def subjects(processors: list[Turns], user: str) -> Iterator[list[Subject]]:
+    """Fresh users, two sessions of the one and one of the other on each processor; they go after the test."""
+    sessions = ((f"alice-{user}", 0.2), (f"alice-{user}", 0.3), (f"bob-{user}", 0.4))
+    made = [Subject(turns, name, of, threshold) for name, turns in processors for of, threshold in sessions]
+    for subject in made:
+        subject.open()
+    yield made
+    for subject in made:
+        subject.api.delete(subject.path).raise_for_status()
 
 
 def test_nothing_of_one_is_ever_seen_by_another(subjects: list[Subject]) -> None:
@@ -111,12 +122,16 @@ def test_a_session_of_one_processor_is_none_of_another(subjects: list[Subject]) 
     for subject in (first, other):
         listed = subject.api.get("/sessions").raise_for_status().json()
         assert listed["total"] == 3
-        of_alice = subject.api.get("/sessions", params={"user_id": "alice"}).json()
+        of_alice = subject.api.get("/sessions", params={"user_id": first.user}).json()
         assert of_alice["total"] == 2
 
 
 def test_clearing_one_users_memory_leaves_the_others(subjects: list[Subject]) -> None:
     alice, again, bob, *elsewhere = subjects
+    for subject in subjects:
+        subject.observe("x")
+        subject.observe("y")
+        subject.learn()
     before = [subject.known() for subject in (bob, *elsewhere)]
     assert all(before)
     alice.api.post(f"{alice.path}/clear-all").raise_for_status()

@@ -45,7 +45,8 @@ def test_prometheus_counts_each_route_and_status(api: httpx.Client, session: Ses
     assert (counted(api, **route), counted(api, **missing)) == (before + 3, gone + 1)
 
 
-def test_prometheus_has_the_process_and_a_histogram(api: httpx.Client) -> None:
+def test_prometheus_has_the_process_and_a_histogram(api: httpx.Client, session: Sessions) -> None:
+    session()
     answer = api.get("/prometheus")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     names = {name for name, _ in samples(answer.text)}

@@ -37,7 +37,15 @@ class Scene:
     api: httpx.Client
     proxies: dict[str, Proxy]
     servers: dict[str, Server]
+    user: str = ""
     session: str = ""
+
+    def begin(self, user: str) -> None:
+        """Take a session of `user` and learn on it: its knowledge base is in memory then."""
+        body = {"user_id": user, "config": {"process_predictions": False}}
+        self.user = user
+        self.session = self.api.post("/sessions", json=body).raise_for_status().json()["session_id"]
+        self.learn().raise_for_status()
 
     def learn(self) -> httpx.Response:
         body = {"observations": [{"strings": ["a"]}, {"strings": ["b"]}], "learn_at_end": True}
@@ -109,10 +117,7 @@ def timed(call: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
 @pytest.mark.parametrize("store", ["redis", "mongo"])
 @pytest.mark.parametrize("trouble", [stop, pause, slow, half_open, refuse])
 def test_a_store_that_is_away(scene: Scene, store: str, trouble: Callable[[Scene, str], Callable[[], None]]) -> None:
-    scene.session = scene.api.post(
-        "/sessions", json={"user_id": f"{store}-{trouble.__name__}", "config": {"process_predictions": False}}
-    ).json()["session_id"]
-    scene.learn().raise_for_status()
+    scene.begin(f"{store}-{trouble.__name__}")
     process = scene.service.process
     assert process is not None
     heal = trouble(scene, store)
@@ -123,7 +128,7 @@ def test_a_store_that_is_away(scene: Scene, store: str, trouble: Callable[[Scene
             answers = list(pool.map(lambda _: timed(scene.learn), range(CALLERS)))
         for answer, _ in answers:
             asked_to_come_again(answer)
-        for path in ("/livez", "/ping", "/symbols/stats"):
+        for path in ("/livez", "/ping", f"/symbols/stats?node_id={scene.user}"):
             assert scene.api.get(path).status_code == 200
         unready, wait = timed(lambda: scene.api.get("/readyz"))
         assert unready.status_code == 503
@@ -146,7 +151,7 @@ def test_a_store_that_is_away(scene: Scene, store: str, trouble: Callable[[Scene
 def test_a_learn_that_met_no_memory_counts_once_when_it_is_asked_again(scene: Scene) -> None:
     user = "counts-once"
     made = scene.api.post("/sessions", json={"user_id": user, "config": {"process_predictions": False}})
-    path = f"/sessions/{made.json()['session_id']}"
+    path = f"/sessions/{made.raise_for_status().json()['session_id']}"
     scene.api.post(f"{path}/observe", json={"strings": ["a", "b"]}).raise_for_status()
     scene.servers["mongo"].pause()
     try:
@@ -160,6 +165,7 @@ def test_a_learn_that_met_no_memory_counts_once_when_it_is_asked_again(scene: Sc
 
 
 def test_outages_leave_no_connection_and_no_file_behind(scene: Scene) -> None:
+    scene.begin("leaves-nothing")
     assert scene.service.process is not None
     process = psutil.Process(scene.service.process.pid)
     counts: list[tuple[int, int]] = []
