@@ -5,6 +5,8 @@ Called by the commands; the one place of the command line that reads `KATO_HOME`
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import typer
 
 from kato_cli.terminal import notice
@@ -46,12 +48,40 @@ def chosen(here: Machine, references: list[str] | None, *, everything: bool) -> 
     )
 
 
-def client(reference: str, *, timeout: float = 60.0) -> tuple[str, KatoClient]:
-    """Return the ID of the running instance that `reference` names, and a client of its API; `timeout` in seconds.
+def on_cluster(*, kubernetes: bool, namespace: str | None) -> bool:
+    """Say whether the cluster is meant.
+
+    Raises:
+        typer.BadParameter: a namespace is named, but the cluster is not meant.
+    """
+    if namespace is not None and not kubernetes:
+        raise typer.BadParameter("--namespace is of a cluster: add --kubernetes")
+    return kubernetes
+
+
+def cluster() -> ModuleType:
+    """Return `remote`, which brings the Kubernetes client: no command of this machine should wait for that."""
+    try:
+        from kato_cli import remote  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        notice(f"a cluster needs {error.name}, which is not installed: pip install 'kato-operator[operator]'")
+        raise typer.Exit(1) from error
+    return remote
+
+
+def client(
+    reference: str, *, kubernetes: bool = False, namespace: str | None = None, timeout: float = 60.0
+) -> tuple[str, KatoClient]:
+    """Return the ID of the instance that `reference` names, here or on the cluster, and a client of its API.
+
+    `timeout` is in seconds, for one attempt.
 
     Raises:
         Rejected: nothing of that name runs, or several do.
     """
+    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+        found: tuple[str, KatoClient] = cluster().client(reference, namespace, timeout)
+        return found
     here = machine()
     instance_id, instance = here.find(reference)
     token = wishes.load(here.home, instance_id).tokens.partition(",")[0]

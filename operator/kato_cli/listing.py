@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from kato_cli import completion, views
-from kato_cli.here import known, machine
-from kato_cli.options import ListForm, Output
+from kato_cli.here import cluster, known, machine, on_cluster
+from kato_cli.options import Kubernetes, ListForm, Namespace, Output
 from kato_cli.terminal import columns, dump, facts, notice, say
 from kato_operator.local.machine import UnknownInstance
 
@@ -30,11 +30,18 @@ def list_instances(
             "--watch", "-w", help="Go on showing what changes, until Ctrl-C; with -o json, one object a line."
         ),
     ] = False,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
 ) -> None:
-    """List the instances that run on this machine.
+    """List the instances, here or on a cluster.
 
     A registry that is missing or damaged is rebuilt from the running processes; what is gone is dropped.
     """
+    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+        if watch:
+            raise typer.BadParameter("`kubectl get katoprocessors --watch` watches a cluster")
+        cluster().listing(namespace, output)
+        return
     here = machine()
     if watch:
         from kato_cli.watching import watch as follow  # noqa: PLC0415 - Rich's Live, for no other listing
@@ -60,12 +67,17 @@ def status(
         str,
         typer.Argument(metavar="ID|NAME", help="An instance, running or stopped.", autocompletion=completion.known),
     ],
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
     output: Output = None,
 ) -> None:
     """Show one instance: its address, memory and configuration.
 
     Of one that is stopped, what is kept of it.
     """
+    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+        cluster().status(instance, namespace, output)
+        return
     here = machine()
     view = views.detailed(here, known(here, here.running(), instance))
     if output:
@@ -80,8 +92,13 @@ def logs(
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option(min=0, help="Begin with the last so many lines.")] = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
 ) -> None:
     """Print what an instance wrote."""
+    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+        cluster().logs(instance, namespace, follow=follow, tail=tail)
+        return
     here = machine()
     log = here.home.log(known(here, here.running(), instance))
     if not log.exists():

@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,9 +21,17 @@ from kato_spec.errors import KatoError, shown
 
 KATO = "kato: memories that learn sequences of symbols and predict what comes next, run on this machine."
 KUBECTL = (
-    "kato as a kubectl plugin. So far it manages the instances that run as processes of this machine, exactly as the "
-    "`kato` program does; it never talks to a cluster. Manifests for a cluster go through `kubectl apply`."
+    "kato as a kubectl plugin: on the cluster of your kubeconfig what has a --kubernetes option, which is on here; "
+    "--local turns it off. Manifests for a cluster go through `kubectl apply`."
 )
+# What works on a cluster too.
+_ON_CLUSTER = (
+    *("start", "stop", "list", "status", "logs", "sessions", "observe", "learn", "predict", "stm", "export", "import"),
+)
+_BY_KUBECTL: dict[str, Any] = {
+    **{command: {"kubernetes": True} for command in _ON_CLUSTER},
+    "session": {command: {"kubernetes": True} for command in ("new", "get", "rm")},
+}
 
 
 _UNWRITABLE = ": make it writable, or set KATO_HOME to a directory that is"
@@ -49,7 +57,10 @@ def program(about: str) -> typer.Typer:
         help=about,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "default_map": _BY_KUBECTL if about == KUBECTL else None,
+        },
         epilog=examples("kato demo", "kato apply -f examples/quickstart.yaml", "kato list", "kato stop --all"),
     )
     app.callback(invoke_without_command=True)(_begin)

@@ -9,7 +9,7 @@ import typer
 
 from kato_cli.flags import overrides, with_parameter_flags
 from kato_cli.here import client
-from kato_cli.options import ListForm, Output, Reference, pairs
+from kato_cli.options import Kubernetes, ListForm, Namespace, Output, Reference, pairs
 from kato_cli.terminal import age, columns, dump, facts, notice, say
 from kato_client.answers import Session
 
@@ -20,13 +20,15 @@ User = Annotated[str, typer.Option("--user", "-u", help="Whose session it is: se
 def sessions(
     instance: Reference,
     user: Annotated[str | None, typer.Option("--user", "-u", help="Only those of this user.")] = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
     output: Annotated[
         ListForm | None,
         typer.Option("--output", "-o", help="wide adds columns; json and yaml are for programs; name prints IDs."),
     ] = None,
 ) -> None:
     """List the sessions of an instance, newest first."""
-    instance_id, kato = client(instance)
+    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato:
         found = list(kato.sessions(user))
     if output in ("json", "yaml"):
@@ -48,6 +50,8 @@ def new(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the session, such as team=red.")
     ] = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
     output: Output = None,
     **parameters: object,
 ) -> None:
@@ -57,7 +61,7 @@ def new(
     """
     config = overrides(parameters)
     kept = dict(pairs("--metadata", metadata))
-    _, kato = client(instance)
+    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato:
         session = kato.create_session(user, ttl_seconds=ttl, metadata=kept or None, config=config or None)
     if output:
@@ -66,9 +70,15 @@ def new(
         say(session["session_id"])
 
 
-def get(instance: Reference, session: SessionId, output: Output = None) -> None:
+def get(
+    instance: Reference,
+    session: SessionId,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
+    output: Output = None,
+) -> None:
     """Show one session with every parameter as it holds for it."""
-    _, kato = client(instance)
+    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato:
         found = kato.session(session)
     if output:
@@ -81,9 +91,11 @@ def get(instance: Reference, session: SessionId, output: Output = None) -> None:
 def remove(
     instance: Reference,
     sessions: Annotated[list[str], typer.Argument(metavar="SESSION...", help="Sessions to end.")],
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
 ) -> None:
     """End sessions; what they learned stays."""
-    _, kato = client(instance)
+    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato:
         for one in sessions:
             kato.delete_session(one)

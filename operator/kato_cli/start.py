@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from kato_cli.flags import overrides, with_parameter_flags
-from kato_cli.here import machine
-from kato_cli.options import Output
+from kato_cli.here import cluster, machine, on_cluster
+from kato_cli.options import Kubernetes, Namespace, Output
 from kato_cli.terminal import dump, err, notice, say
 from kato_operator.local import asked as wishes
 from kato_operator.local.asked import Asked, External
@@ -21,6 +21,25 @@ from kato_operator.local.ports import PortWish
 from kato_operator.local.registry import Instance
 from kato_spec.errors import Rejected
 from kato_spec.records import ParametersRecord
+
+SharedStores = Annotated[
+    bool | None,
+    typer.Option(
+        "--stores/--no-stores",
+        help="Keep the memory in the stores that `kato stores` runs, or in a SQLite of the instance's own.",
+        show_default=False,
+    ),
+]
+MongodbUri = Annotated[
+    str | None, typer.Option(help="Keep the memory in this MongoDB, apart from other IDs; needs --redis-url.")
+]
+RedisUrl = Annotated[
+    str | None, typer.Option(help="Keep the sessions in this Redis, apart from other IDs; needs --mongodb-uri.")
+]
+_LOCAL_ALONE = (
+    "--port-range, --exact-port, --stores, --mongodb-uri and --redis-url are of this machine: on a cluster a Service "
+    "has the port it asks for, and a manifest's spec.storage names the Secrets of its stores"
+)
 
 
 @with_parameter_flags
@@ -37,28 +56,27 @@ def start(
     exact_port: Annotated[
         bool, typer.Option("--exact-port", help="Fail when --port is taken, and say who has it.")
     ] = False,
-    stores: Annotated[
-        bool | None,
-        typer.Option(
-            "--stores/--no-stores",
-            help="Keep the memory in the stores that `kato stores` runs, or in a SQLite of the instance's own.",
-            show_default=False,
-        ),
-    ] = None,
-    mongodb_uri: Annotated[
-        str | None, typer.Option(help="Keep the memory in this MongoDB, apart from other IDs; needs --redis-url.")
-    ] = None,
-    redis_url: Annotated[
-        str | None, typer.Option(help="Keep the sessions in this Redis, apart from other IDs; needs --mongodb-uri.")
-    ] = None,
+    stores: SharedStores = None,
+    mongodb_uri: MongodbUri = None,
+    redis_url: RedisUrl = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
     output: Output = None,
     **parameters: object,
 ) -> None:
-    """Start one instance on this machine and wait until it answers.
+    """Start one instance and wait until it answers.
 
-    When an instance of the same ID was here before, its memory is found again, and whatever no flag changes stays as
-    it was: name, port, parameters, tokens, declared sessions.
+    When one of the same ID was here before, its memory is found again, and whatever no flag changes stays as it was:
+    name, port, parameters, tokens, declared sessions. With --kubernetes a KatoProcessor is created, or a stopped one
+    woken, and waited for until it is Ready; its ID is made a DNS label.
     """
+    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+        if port_range is not None or exact_port:
+            raise typer.BadParameter(
+                "--port-range and --exact-port are of this machine; a Service has the port it asks for"
+            )
+        cluster().start(instance_id, name, port, overrides(parameters), namespace, output)
+        return
     try:
         found = sanitise(instance_id) if instance_id is not None else default_id(time.time(), os.getpid())
         wish = PortWish.of(port, port_range=port_range, exact=exact_port)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from kato_cli import stores
-from kato_cli.here import chosen, machine
-from kato_cli.options import References
+from kato_cli.here import chosen, cluster, machine, on_cluster
+from kato_cli.options import Kubernetes, Namespace, References
 from kato_cli.terminal import err, notice, say
 from kato_operator.local import asked as wishes
 from kato_operator.local.machine import Order
@@ -28,12 +28,19 @@ def stop(
             show_default=False,
         ),
     ] = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
 ) -> None:
     """Stop instances. Their memory is kept, and found again when they are started again.
 
     Each is asked to end, and is killed after 4 seconds; whatever it acknowledged is on disk either way. Stopping what
-    is stopped already is no error. No stop ever deletes data.
+    is stopped already is no error. No stop ever deletes data. On a cluster a stop suspends: the pods end.
     """
+    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+        if with_stores is not None:
+            raise typer.BadParameter("--with-stores and --no-stores are of this machine")
+        cluster().stop(instances or [], namespace, everything=everything)
+        return
     here = machine()
     wanted = chosen(here, instances, everything=everything)
     with err().status("stopping ..."):

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from kato_cli.here import client
-from kato_cli.options import Output, Reference, Session, pairs
+from kato_cli.options import Kubernetes, Namespace, Output, Reference, Session, pairs
 from kato_cli.terminal import dump, err, grid, notice, out, say
 from kato_client.answers import Prediction
 
@@ -32,6 +32,8 @@ def observe(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata, such as source=book.")
     ] = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
     output: Output = None,
 ) -> None:
     """Observe one event: it joins the short-term memory."""
@@ -43,7 +45,7 @@ def observe(
     vectors = [[_number("--vector", part) for part in one.split(",")] for one in vector or []]
     emotives = {key: _number("--emotive", value) for key, value in pairs("--emotive", emotive)}
     events = [[symbol] for symbol in strings] if each else [strings]
-    instance_id, kato = client(instance)
+    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato:
         for event in events:
             answer = kato.observe(
@@ -63,12 +65,18 @@ def observe(
     )
 
 
-def learn(instance: Reference, session: Session = None, output: Output = None) -> None:
+def learn(
+    instance: Reference,
+    session: Session = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
+    output: Output = None,
+) -> None:
     """Learn the short-term memory as a pattern.
 
     The pattern is durable when this returns.
     """
-    _, kato = client(instance)
+    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato:
         answer = kato.learn(session)
     if output:
@@ -80,9 +88,15 @@ def learn(instance: Reference, session: Session = None, output: Output = None) -
         raise typer.Exit(1)
 
 
-def stm(instance: Reference, session: Session = None, output: Output = None) -> None:
+def stm(
+    instance: Reference,
+    session: Session = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
+    output: Output = None,
+) -> None:
     """Show the short-term memory, an event a line."""
-    instance_id, kato = client(instance)
+    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato:
         answer = kato.stm(session)
     if output:
@@ -110,12 +124,14 @@ def predict(
         float | None, typer.Option(min=0, max=1, help="Least similarity, for this question.")
     ] = None,
     rank_sort_algo: Annotated[str | None, typer.Option(help="The metric to rank by, for this question.")] = None,
+    kubernetes: Kubernetes = False,
+    namespace: Namespace = None,
     output: Output = None,
 ) -> None:
     """Show what is expected next, best first."""
     if symbols and session is None:
         raise typer.BadParameter("symbols are asked about in a session: add --session, or observe them first")
-    instance_id, kato = client(instance)
+    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
     with kato, err().status("asking ..."):
         answer = kato.predictions(
             session,

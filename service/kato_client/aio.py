@@ -6,6 +6,7 @@ Used by programs (spec: service.md, "Endpoints"). `client` is the synchronous on
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
@@ -24,10 +25,18 @@ class AsyncKatoClient:
     at most `attempts` times in all, and so is a call without an answer where that does no harm; a call that learns or
     observes carries an idempotency key, so that a repetition counts once. Every method raises `ApiError` when the
     service refuses and `Unreachable` when there is no answer. Where a `session_id` is left out, the processor's
-    default session is meant.
+    default session is meant. `verify` says how TLS is done where the machine's own certificates will not do.
     """
 
-    def __init__(self, base_url: str, *, token: str | None = None, timeout: float = 60.0, attempts: int = 4) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 60.0,
+        attempts: int = 4,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
         url = httpx.URL(base_url)
         self._attempts = attempts
         self._http = httpx.AsyncClient(
@@ -35,7 +44,7 @@ class AsyncKatoClient:
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout,
             trust_env=url.host not in calls.LOOPBACK,  # a proxy cannot reach this machine's loopback
-            verify=calls.tls(url),
+            verify=verify or calls.tls(url),
         )
 
     async def __aenter__(self) -> AsyncKatoClient:

@@ -6,6 +6,7 @@ Used by the `kato` command line and by programs (spec: service.md, "Endpoints").
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -25,10 +26,18 @@ class KatoClient:
     at most `attempts` times in all, and so is a call without an answer where that does no harm; a call that learns or
     observes carries an idempotency key, so that a repetition counts once. Every method raises `ApiError` when the
     service refuses and `Unreachable` when there is no answer. Where a `session_id` is left out, the processor's
-    default session is meant.
+    default session is meant. `verify` says how TLS is done where the machine's own certificates will not do.
     """
 
-    def __init__(self, base_url: str, *, token: str | None = None, timeout: float = 60.0, attempts: int = 4) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 60.0,
+        attempts: int = 4,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
         url = httpx.URL(base_url)
         self._attempts = attempts
         self._http = httpx.Client(
@@ -36,7 +45,7 @@ class KatoClient:
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout,
             trust_env=url.host not in calls.LOOPBACK,  # a proxy cannot reach this machine's loopback
-            verify=calls.tls(url),
+            verify=verify or calls.tls(url),
         )
 
     def __enter__(self) -> KatoClient:

@@ -18,7 +18,7 @@ Used by the `kato` command line and by programs (spec: service.md, "Endpoints").
 """
 '''
 WORDS = (
-    ("import asyncio\n", "import time\n"),
+    ("import asyncio\nimport ssl\n", "import ssl\nimport time\n"),
     (
         "from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence\n",
         "from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence\n",
