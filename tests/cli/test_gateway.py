@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from kato_operator.local.home import Home
 from tests.support.cli import Kato
@@ -59,6 +63,27 @@ def test_instances_are_known_the_moment_they_run_and_no_longer(front: tuple[Kato
     assert set(client.get("/").json()["processors"]) == {"processor-1", "processor-2", "third"}
     kato("stop", "third")
     assert client.get("/third/ping").status_code == 404
+
+
+def test_events_pass_through_its_websocket(front: tuple[Kato, httpx.Client]) -> None:
+    _, client = front
+    address = str(client.base_url.join("/processor-1/ws/events")).replace("http", "ws", 1)
+    with connect(address, open_timeout=30, proxy=None) as socket:
+        assert json.loads(socket.recv(timeout=30))["data"]["system_status"]["processor_id"] == "processor-1"
+        made = client.post("/processor-1/sessions", json={"user_id": "me"}).json()["session_id"]
+        told = json.loads(socket.recv(timeout=30))
+        assert (told["event_type"], told["data"]["session_id"]) == ("session.created", made)
+
+
+def test_the_api_s_pages_work_behind_its_prefix(front: tuple[Kato, httpx.Client]) -> None:
+    _, client = front
+    for page in ("docs", "redoc"):
+        html = client.get(f"/processor-2/{page}").raise_for_status().text
+        (document,) = set(re.findall(r"""(?:url: '|spec-url=")([^'"]+)""", html))
+        described = client.get(f"/processor-2/{document}").raise_for_status()
+        (server,) = described.json()["servers"]
+        # As OpenAPI has it: relative to where the document is.
+        assert client.get(f"{urljoin(str(described.url), server['url'])}ping").json()["id"] == "processor-2"
 
 
 def test_a_port_that_is_taken_names_its_holder(kato: Kato) -> None:

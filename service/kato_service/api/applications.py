@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from kato_service.api import (
@@ -38,6 +41,10 @@ prediction which pattern it comes from.
 * **Errors** have one shape: `detail` says what is wrong, `error.code` is for programs.
 """
 
+# Relative, so that the pages and what is tried out on them work behind any prefix that a gateway puts before it all.
+DOCUMENT = "openapi.json"
+SERVERS = [{"url": ".", "description": "where this document comes from"}]
+
 
 class _Api(FastAPI):
     """The API; its document keeps the nulls of the answers' examples, which FastAPI drops."""
@@ -59,7 +66,17 @@ def new_monitor(processor: Processor, data_dir: Path | None = None) -> Monitor:
 
 def api(monitor: Monitor, guard: Guard) -> ASGIApp:
     """Return the API of the monitored processor."""
-    app = _Api(title="KATO", version=probes.VERSION, description=DESCRIPTION)
+    app = _Api(
+        title="KATO",
+        version=probes.VERSION,
+        description=DESCRIPTION,
+        openapi_url=f"/{DOCUMENT}",
+        servers=SERVERS,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_route("/docs", _swagger, include_in_schema=False)
+    app.add_route("/redoc", _redoc, include_in_schema=False)
     # The busiest come first: routes are tried in this order.
     routers = (
         streams.router,
@@ -75,6 +92,14 @@ def api(monitor: Monitor, guard: Guard) -> ASGIApp:
     app.state.max_requests = guard.max_requests
     app.state.spool = monitor.disk
     return _guarded(app, monitor.processor, routers, guard, monitor.meter)
+
+
+async def _swagger(_: Request) -> HTMLResponse:
+    return get_swagger_ui_html(openapi_url=DOCUMENT, title="KATO")
+
+
+async def _redoc(_: Request) -> HTMLResponse:
+    return get_redoc_html(openapi_url=DOCUMENT, title="KATO")
 
 
 def side_door(processor: Processor, guard: Guard) -> ASGIApp:
