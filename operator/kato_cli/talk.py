@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kato_cli.here import client
 from kato_cli.options import Kubernetes, Namespace, Output, Reference, Session, pairs
-from kato_cli.terminal import dump, err, grid, notice, out, say
+from kato_cli.terminal import dump, err, grid, notice, say, show
 from kato_client.answers import Prediction
 
 Value = TypeVar("Value", str, float)
@@ -164,7 +164,7 @@ def _table(predictions: list[Prediction]) -> None:
             str(one["frequency"]),
         ]
         table.add_row(Text(text(one["future"]) or "(nothing: it ends here)"), *measures, Text(" ".join(one["matches"])))
-    out().print(table)
+    show(table)
 
 
 def _events(count: int) -> str:

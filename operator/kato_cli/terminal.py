@@ -6,11 +6,11 @@ Called by every command (spec: cli.md, "Habits"). Rich itself heeds NO_COLOR and
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
-import yaml
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -43,6 +43,8 @@ def notice(text: str) -> None:
 def dump(value: Any, form: str) -> None:  # noqa: ANN401 - any JSON value
     """Print a value for a program: as JSON or as YAML."""
     if form == "yaml":
+        import yaml  # noqa: PLC0415 - for this form alone
+
         say(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip("\n"))
     else:
         say(json.dumps(value, indent=2, ensure_ascii=False))
@@ -100,12 +102,20 @@ def age(seconds: int) -> str:
 
 
 def grid(head: Sequence[str], numbers: Sequence[str] = ()) -> Table:
-    """Return an empty table for people to read; the columns in `numbers` are set flush right and never broken."""
+    """Return an empty table for people to read: nothing is cut, words fold, `numbers` are flush right and do not."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for title in head:
         is_number = title in numbers
-        table.add_column(title, justify="right" if is_number else "left", no_wrap=is_number)
+        table.add_column(title, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     return table
+
+
+def show(table: Table) -> None:
+    """Print a table for people; where there is neither a terminal nor COLUMNS, as wide as it is."""
+    console = out()
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        console.width = _WIDER_THAN_ANY_TABLE
+    console.print(table)
 
 
 def progress() -> Progress:
