@@ -6,15 +6,18 @@ Called by the commands; the one place of the command line that reads `KATO_HOME`
 from __future__ import annotations
 
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import typer
 
 from kato_cli.terminal import notice
-from kato_client import KatoClient
 from kato_operator.local import asked as wishes
 from kato_operator.local.home import Home
 from kato_operator.local.machine import Machine
 from kato_operator.local.registry import Instances
+
+if TYPE_CHECKING:
+    from kato_client import KatoClient
 
 
 def machine() -> Machine:
@@ -82,6 +85,8 @@ def client(
     if on_cluster(kubernetes=kubernetes, namespace=namespace):
         found: tuple[str, KatoClient] = cluster().client(reference, namespace, timeout)
         return found
+    from kato_client import KatoClient  # noqa: PLC0415 - brings httpx, which no other command should wait for
+
     here = machine()
     instance_id, instance = here.find(reference)
     token = wishes.load(here.home, instance_id).tokens.partition(",")[0]

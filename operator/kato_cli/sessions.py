@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kato_cli.commands import examples, group
 from kato_cli.flags import overrides, with_parameter_flags
 from kato_cli.here import client
 from kato_cli.options import Kubernetes, ListForm, Namespace, Output, Reference, pairs
@@ -114,3 +115,14 @@ def _table(found: list[Session], *, wide: bool) -> None:
         extra = [f"{one['ttl_seconds']}s", ", ".join(f"{key}={value}" for key, value in one["metadata"].items()) or "-"]
         rows.append(row + (extra if wide else []))
     columns(head, rows)
+
+
+GROUP = group(
+    "session",
+    "Make, show and end sessions of an instance.",
+    "kato session new first --user me",
+    "kato sessions first",
+)
+GROUP.command(epilog=examples("kato session new first --user me --recall-threshold 0.4"))(new)
+GROUP.command(epilog=examples("kato session get first SESSION", "kato session get first SESSION -o json"))(get)
+GROUP.command("rm", epilog=examples("kato session rm first SESSION"))(remove)

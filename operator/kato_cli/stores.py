@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from kato_cli.commands import examples, group
 from kato_cli.options import Output
 from kato_cli.terminal import columns, dump, err, notice, say, shown
 from kato_operator.local.home import Home
@@ -25,7 +26,10 @@ def start() -> None:
     for name, store in running.items():
         say(f"{name} {'runs already' if name in before else 'started'} ({store.url})")
     for name in missing:
-        notice(f"{name} is not installed here: left out")
+        notice(
+            f"no {name} on this machine: left out. `kato start --stores` needs both; --mongodb-uri and --redis-url "
+            "name stores elsewhere"
+        )
 
 
 def stop() -> None:
@@ -58,3 +62,15 @@ def asked_too(everything: bool) -> bool:
     """Ask on a terminal whether the stores shall stop with the last instance; elsewhere they stay."""
     running = Stores(Home.from_environment()).running() if everything and sys.stdin.isatty() else {}
     return bool(running) and typer.confirm(f"Stop the stores too ({', '.join(running)})? Their data is kept.", err=True)
+
+
+GROUP = group(
+    "stores",
+    "Run a Redis and a mongod of kato's own.",
+    "kato stores start",
+    "kato stores status",
+    "kato stop --all --with-stores",
+)
+GROUP.command(epilog=examples("kato stores start"))(start)
+GROUP.command(epilog=examples("kato stores stop"))(stop)
+GROUP.command(epilog=examples("kato stores status", "kato stores status -o json"))(status)

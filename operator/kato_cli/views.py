@@ -87,7 +87,6 @@ def _view(instance_id: str, instance: Instance, state: StateRecord | None) -> Vi
 
 def _state(here: Machine, instance_id: str, instance: Instance) -> StateRecord | None:
     try:
-        with here.side_door(instance_id, instance, seconds=_ANSWER_SECONDS) as door:
-            return door.state()
+        return here.side_door(instance_id, instance, seconds=_ANSWER_SECONDS).state()
     except Transient:
         return None  # shown as "not answering"

@@ -140,6 +140,21 @@ def test_stores_that_cannot_be_used_are_named(kato: Kato, words: list[str], code
     assert list(processes.discover(kato.home)) == []
 
 
+def test_a_machine_without_a_mongod_gets_a_redis_and_is_told(kato: Kato, path: str, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "redis-server").symlink_to(shutil.which("redis-server", path=path) or "")
+    started = kato("stores", "start", PATH=str(alone))
+    assert started.out.startswith("redis started (redis://127.0.0.1:")
+    assert started.err == (
+        "kato: no mongodb on this machine: left out. `kato start --stores` needs both; --mongodb-uri and --redis-url "
+        "name stores elsewhere\n"
+    )
+    shown = kato("stores", "status", PATH=str(alone)).out
+    assert [line.split()[:2] for line in shown.splitlines()[1:]] == [["redis", "running"], ["mongodb", "not"]]
+    assert "does not run: mongodb." in kato("start", "--id", "a", "--stores", code=1, PATH=str(alone)).err
+
+
 def test_a_machine_without_a_redis_is_told_what_to_install(kato: Kato, tmp_path: Path) -> None:
     told = kato("stores", "start", code=1, PATH=str(tmp_path)).err
     assert told == "kato: no redis on this machine: install redis-server or valkey-server, or put it on PATH\n"

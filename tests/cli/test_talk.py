@@ -84,11 +84,12 @@ def test_version_and_no_command(kato: Kato) -> None:
     assert kato().out == kato("--help").out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"]])
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["stop", "--all"]])
 def test_light_commands_do_not_load_the_service_or_the_operator(words: list[str], kato: Kato) -> None:
     code = (
         "import json, sys; from kato_cli.main import KATO, program, run; sys.argv[1:] = json.loads(sys.argv[1]);"
-        "run(program(KATO), 'kato'); heavy = {'fastapi', 'starlette', 'uvicorn', 'kopf', 'kubernetes', 'kato_service'};"
+        "run(program(KATO), 'kato'); heavy = {'fastapi', 'starlette', 'uvicorn', 'kopf', 'kubernetes', 'kato_service',"
+        "'httpx', 'aiohttp', 'yaml', 'kato_client.client'};"
         "print(sorted(heavy & {*sys.modules}))"
     )
     environment = {"KATO_HOME": str(kato.home.root), "PATH": ""}

@@ -16,39 +16,14 @@ from typing import Any
 
 import yaml
 
-from kato_spec.errors import KatoError, shown
+from kato_operator.local.problems import Problem
+from kato_spec.errors import shown
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _DEEPEST = 64
 _LARGEST = 200_000
 
 FieldPath = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong in what the user wrote.
-
-    `line` and `column` count from 1; `column` is 0 where the line says enough, `field` empty where none is to blame.
-    """
-
-    file: str
-    line: int
-    field: str
-    message: str
-    column: int = 0
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
-        return ": ".join(part for part in (place, self.field, self.message) if part)
-
-
-class InvalidFiles(KatoError):
-    """At least one document cannot be used; nothing was started or changed. `problems`: all of them."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kato_operator.local.files import Document, FieldPath, Problem
+from kato_operator.local.files import Document, FieldPath
 from kato_operator.local.names import sanitise
 from kato_operator.local.ports import API_PORT, PORT_MAX
+from kato_operator.local.problems import Problem
 from kato_spec.errors import Rejected, shown
 from kato_spec.parameters import OLDER_NAMES, InvalidParameters, Parameters, parse_overrides
 

@@ -99,7 +99,7 @@ class Machine:
         raise UnknownInstance(reference, f"no instance {reference!r} runs here; what runs: {runs}")
 
     def side_door(self, instance_id: str, instance: Instance, *, seconds: float = 10.0) -> SideDoor:
-        """Open the side door of a running instance."""
+        """Return the side door of a running instance."""
         token = wishes.internal_token(self.home, instance_id)
         return SideDoor(instance_id, instance, token, seconds=seconds)
 
@@ -156,17 +156,17 @@ class Machine:
         """Make what the running service has equal to what is asked: parameters, declared sessions, none beside them."""
         asked = wishes.load(self.home, instance_id)
         records = {session.record.uid: session.record for session in asked.sessions.values()}
-        with self.side_door(instance_id, instance) as door:
-            state = door.state()
-            live = (state.parameters_uid, state.parameters_generation)
-            if asked.parameters and live != (asked.parameters.uid, asked.parameters.generation):
-                door.configure(asked.parameters)
-            present = {session.uid: session.generation for session in state.declared}
-            for uid in present.keys() - records.keys():
-                door.undeclare(uid)
-            for uid, record in records.items():
-                if present.get(uid) != record.generation:
-                    door.declare(record)
+        door = self.side_door(instance_id, instance)
+        state = door.state()
+        live = (state.parameters_uid, state.parameters_generation)
+        if asked.parameters and live != (asked.parameters.uid, asked.parameters.generation):
+            door.configure(asked.parameters)
+        present = {session.uid: session.generation for session in state.declared}
+        for uid in present.keys() - records.keys():
+            door.undeclare(uid)
+        for uid, record in records.items():
+            if present.get(uid) != record.generation:
+                door.declare(record)
 
     def wait(
         self, instance_id: str, instance: Instance, starting: _Starting | None = None, ctrl_c: CtrlC | None = None
@@ -176,17 +176,17 @@ class Machine:
         Its side door is asked: another program that has its port meanwhile does not know its token.
         """
         deadline = time.monotonic() + START_SECONDS
-        with self.side_door(instance_id, instance, seconds=2.0) as door:
-            while time.monotonic() < deadline:
-                if ctrl_c:
-                    ctrl_c.check()
-                ended = starting.process.poll() is not None if starting else not processes.alive(instance.identity)
-                if ended:
-                    raise NotStarted(f"{instance_id} did not start: {self._last_words(instance_id, starting)}")
-                try:
-                    return door.state()
-                except (Transient, Rejected):
-                    time.sleep(_POLL_SECONDS)  # not listening yet, still loading, or another program
+        door = self.side_door(instance_id, instance, seconds=2.0)
+        while time.monotonic() < deadline:
+            if ctrl_c:
+                ctrl_c.check()
+            ended = starting.process.poll() is not None if starting else not processes.alive(instance.identity)
+            if ended:
+                raise NotStarted(f"{instance_id} did not start: {self._last_words(instance_id, starting)}")
+            try:
+                return door.state()
+            except (Transient, Rejected):
+                time.sleep(_POLL_SECONDS)  # not listening yet, still loading, or another program
         raise NotStarted(f"{instance_id} did not answer within {START_SECONDS:g} s: see {self.home.log(instance_id)}")
 
     def _settle(self, order: Order, starting: dict[str, _Starting], ctrl_c: CtrlC) -> None:

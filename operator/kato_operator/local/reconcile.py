@@ -142,8 +142,8 @@ def _perform(machine: Machine, changes: Mapping[str, Change], found: Mapping[str
 def _sessions(machine: Machine, lines: Sequence[Line], instances: Instances) -> Iterator[tuple[str, BoundSession]]:
     """Yield name and standing of every declared session of the lines' instances that run."""
     for instance_id in dict.fromkeys(line.instance for line in lines if line.is_session and line.instance in instances):
-        with machine.side_door(instance_id, instances[instance_id]) as door:
-            declared = {one.uid: one for one in door.state().declared}
+        state = machine.side_door(instance_id, instances[instance_id]).state()
+        declared = {one.uid: one for one in state.declared}
         for name, session in wishes.load(machine.home, instance_id).sessions.items():
             found = declared.get(session.record.uid)
             if found:

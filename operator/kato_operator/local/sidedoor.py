@@ -5,10 +5,10 @@ Called by `machine` (spec: operator.md, "How the operator and the service speak"
 
 from __future__ import annotations
 
-import ssl
-from types import TracebackType
+import json
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
 from kato_operator.local.registry import Instance
@@ -16,47 +16,31 @@ from kato_spec.errors import Rejected, Transient
 from kato_spec.records import DeclarationRecord, ParametersRecord, StateRecord
 
 _SECONDS = 10.0
-# Plain HTTP on the loopback address: reading the machine's certificates would take longer than all the rest.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Refused(Rejected):
     """The instance will not have it; the message carries its own words."""
 
-    def __init__(self, instance_id: str, response: httpx.Response) -> None:
-        super().__init__(instance_id, response.status_code, "what its side door accepts")
-        self.args = (
-            f"{instance_id} refused {response.request.method} {response.request.url.path}: {_words(response)}",
-        )
+    def __init__(self, instance_id: str, call: str, status: int, content: bytes) -> None:
+        super().__init__(instance_id, status, "what its side door accepts")
+        self.args = (f"{instance_id} refused {call}: {_words(content)}",)
 
 
 class SideDoor:
-    """Speaks to one instance. Use it as a context manager.
+    """Speaks to one instance, by the standard library's HTTP: every start and listing would wait for a larger one.
 
-    Every call raises `Transient` when the instance does not answer, `Rejected` when it refuses.
+    Every call raises `Transient` when the instance does not answer within `seconds`, `Rejected` when it refuses.
     """
 
     def __init__(self, instance_id: str, instance: Instance, token: str, *, seconds: float = _SECONDS) -> None:
         self._id = instance_id
-        self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{instance.internal_port}",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=seconds,
-            trust_env=False,
-            verify=_NO_TLS,
-        )
-
-    def __enter__(self) -> SideDoor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
+        self._port = instance.internal_port
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._seconds = seconds
 
     def state(self) -> StateRecord:
         """Return what the instance says of itself."""
-        content = self._call("GET", "/internal/state").content
+        content = self._call("GET", "/internal/state")
         try:
             return StateRecord.model_validate_json(content)
         except ValidationError as error:
@@ -74,27 +58,29 @@ class SideDoor:
         """Delete the declared session; one that is gone already is well."""
         self._call("DELETE", f"/internal/declarations/{uid}", gone_is_well=True)
 
-    def _call(
-        self, method: str, path: str, record: BaseModel | None = None, *, gone_is_well: bool = False
-    ) -> httpx.Response:
-        body = None if record is None else record.model_dump(mode="json")
+    def _call(self, method: str, path: str, record: BaseModel | None = None, *, gone_is_well: bool = False) -> bytes:
+        """Return what is answered, on a connection for this call alone: one that idles may be closed at any time."""
+        body = None if record is None else record.model_dump_json()
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=self._seconds)
         try:
-            response = self._http.request(method, path, json=body)
-        except httpx.TransportError as error:
+            connection.request(method, path, body, self._headers)
+            response = connection.getresponse()
+            status, content = response.status, response.read()
+        except (OSError, HTTPException) as error:
             raise Transient(f"{self._id} does not answer ({error}): see `kato logs {self._id}`") from error
-        if response.status_code == httpx.codes.NOT_FOUND and gone_is_well:
-            return response
-        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            raise Transient(f"{self._id} is not ready: {response.text[:200]}")
-        if response.is_error:
-            raise Refused(self._id, response)
-        return response
+        finally:
+            connection.close()
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise Transient(f"{self._id} is not ready: {content[:200].decode(errors='replace')}")
+        if status >= HTTPStatus.BAD_REQUEST and not (status == HTTPStatus.NOT_FOUND and gone_is_well):
+            raise Refused(self._id, f"{method} {path}", status, content)
+        return content
 
 
-def _words(response: httpx.Response) -> str:
+def _words(content: bytes) -> str:
     """Return what the service says about an error, whatever shape it has."""
     try:
-        content = response.json()
+        found = json.loads(content)
     except ValueError:
-        content = response.text[:500]
-    return str(content.get("detail", content) if isinstance(content, dict) else content)
+        found = content[:500].decode(errors="replace")
+    return str(found.get("detail", found) if isinstance(found, dict) else found)

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kato_operator.local.files import Document, FieldPath, InvalidFiles, Problem
+from kato_operator.local.files import Document, FieldPath
 from kato_operator.local.instance_file import instances_of
+from kato_operator.local.problems import InvalidFiles, Problem
 from kato_spec.manifests import InvalidManifest, validate, validate_update
 from kato_spec.processor import KatoProcessor
 from kato_spec.records import DeclarationRecord, ParametersRecord

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
+from kato_service.api.answer import Answer, example
 from kato_spec.parameters import Parameters
 
 SESSION_ID = "kato.Zm9yIGV4YW1wbGUgb25seQ"
@@ -20,14 +21,10 @@ WHO: dict[str, Any] = {"session_id": SESSION_ID, "node_id": "alice", "user_id": 
 Events = list[list[str]]
 
 
-def example(**fields: Any) -> ConfigDict:  # noqa: ANN401 - any JSON value
-    """Return the configuration of a model with this example."""
-    return ConfigDict(json_schema_extra={"example": fields})
-
-
 # The parameters by their HTTP spelling; their own model writes them as manifests do.
 Configuration: type[BaseModel] = create_model(
     "Configuration",
+    __base__=Answer,
     __doc__="A session's configuration with every key resolved.",
     **{  # type: ignore[call-overload] # fields by name, which mypy cannot see
         name: (
@@ -40,7 +37,7 @@ Configuration: type[BaseModel] = create_model(
 CONFIGURATION = Parameters().model_dump()
 
 
-class Who(BaseModel):
+class Who(Answer):
     """Whose answer it is. `node_id` and `user_id` are two names of one thing."""
 
     session_id: str
@@ -64,7 +61,7 @@ SESSION: dict[str, Any] = {
 }
 
 
-class Session(BaseModel):
+class Session(Answer):
     """A session; times are ISO 8601 in UTC, `time` counts its observations."""
 
     model_config = example(**SESSION)
@@ -90,7 +87,7 @@ class CreatedSession(Session):
     ignored: list[str]
 
 
-class SessionsPage(BaseModel):
+class SessionsPage(Answer):
     """Sessions, newest first; `total` counts all that are alive, `next_cursor` asks for the next page."""
 
     model_config = example(sessions=[], total=0, next_cursor=None)
@@ -100,7 +97,7 @@ class SessionsPage(BaseModel):
     next_cursor: str | None
 
 
-class SessionCount(BaseModel):
+class SessionCount(Answer):
     """How many sessions are alive."""
 
     model_config = example(active_session_count=3)
@@ -108,7 +105,7 @@ class SessionCount(BaseModel):
     active_session_count: int
 
 
-class Deleted(BaseModel):
+class Deleted(Answer):
     """A session that is no more."""
 
     model_config = example(status="deleted", session_id=SESSION_ID)
@@ -117,7 +114,7 @@ class Deleted(BaseModel):
     session_id: str
 
 
-class Exists(BaseModel):
+class Exists(Answer):
     """Whether a session is alive, or has expired a moment ago."""
 
     model_config = example(exists=True, expired=False, session_id=SESSION_ID)
@@ -127,7 +124,7 @@ class Exists(BaseModel):
     session_id: str
 
 
-class Configured(BaseModel):
+class Configured(Answer):
     """A session's configuration; `ignored` names the keys of the update that mean nothing."""
 
     model_config = example(
@@ -142,7 +139,7 @@ class Configured(BaseModel):
     ignored: list[str]
 
 
-class Extended(BaseModel):
+class Extended(Answer):
     """A session's new life."""
 
     model_config = example(status="extended", session_id=SESSION_ID, ttl_seconds=7200, expires_at=MOMENT)
@@ -174,7 +171,7 @@ class Observed(Who):
     at_rest: bool
 
 
-class ObservedOne(BaseModel):
+class ObservedOne(Answer):
     """One observation of a sequence."""
 
     status: Literal["okay"]
@@ -249,7 +246,7 @@ class Cleared(Who):
     scope: Literal["stm", "node"]
 
 
-class Trained(BaseModel):
+class Trained(Answer):
     """Everything learned so far is durable, indexed and folded."""
 
     model_config = example(status="okay", session_id=SESSION_ID, node_id="alice", patterns_processed=2000, time_ms=12.5)
@@ -261,7 +258,7 @@ class Trained(BaseModel):
     time_ms: float
 
 
-class Anomaly(BaseModel):
+class Anomaly(Answer):
     """A symbol that was taken for another one by fuzzy matching."""
 
     observed: str
@@ -269,7 +266,7 @@ class Anomaly(BaseModel):
     similarity: float
 
 
-class Prediction(BaseModel):
+class Prediction(Answer):
     """A recalled pattern: what of it is past, present and future, and how well it fits."""
 
     type: Literal["prototypical"]
@@ -307,7 +304,7 @@ class Prediction(BaseModel):
     anomalies: list[Anomaly]
 
 
-class FuturePotential(BaseModel):
+class FuturePotential(Answer):
     """One distinct future and its share of the whole ensemble."""
 
     future: Events
@@ -340,13 +337,13 @@ class Predictions(Who):
     time: int
 
 
-class Percept(BaseModel):
+class Percept(Answer):
     """What the last accepted observation held; empty before the first."""
 
-    strings: list[str] = []
-    vectors: list[list[float]] = []
-    emotives: dict[str, float] = {}
-    metadata: dict[str, list[str]] = {}
+    strings: list[str] = Field([])
+    vectors: list[list[float]] = Field([])
+    emotives: dict[str, float] = Field({})
+    metadata: dict[str, list[str]] = Field({})
     unique_id: str | None = None
     time: int = 0
 
@@ -369,7 +366,7 @@ class PerceptData(Who):
     percept_data: Percept
 
 
-class Cognition(BaseModel):
+class Cognition(Answer):
     """What a session has in mind."""
 
     short_term_memory: Events

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
-
-from kato_service.api.answers import SHOWN, Events, example
+from kato_service.api.answer import Answer, example
+from kato_service.api.answers import SHOWN, Events
 
 SHA256 = "0f343b0931126a20f133d67c2b018a3b5f4e3d8c6b7a5f4e3d2c1b0a9f8e7d6c"
 
 
-class Pattern(BaseModel):
+class Pattern(Answer):
     """A learned pattern; `length` counts its symbols, `emotives` is its window."""
 
     name: str
@@ -35,14 +34,14 @@ PATTERN = {
 }
 
 
-class FoundPattern(BaseModel):
+class FoundPattern(Answer):
     """A pattern that was found."""
 
     status: Literal["okay"]
     pattern: Pattern
 
 
-class PatternAnswer(BaseModel):
+class PatternAnswer(Answer):
     """One pattern of a node's knowledge base."""
 
     model_config = example(pattern={"status": "okay", "pattern": PATTERN}, node_id="alice")
@@ -51,7 +50,7 @@ class PatternAnswer(BaseModel):
     node_id: str
 
 
-class PatternsPage(BaseModel):
+class PatternsPage(Answer):
     """Patterns by name; `total` counts the whole knowledge base. A page may be short: go on while there is a cursor."""
 
     model_config = example(patterns=[PATTERN], total=1, next_cursor=None, node_id="alice")
@@ -62,7 +61,7 @@ class PatternsPage(BaseModel):
     node_id: str
 
 
-class SymbolStatistics(BaseModel):
+class SymbolStatistics(Answer):
     """How often a symbol was learned, in how many patterns it is, and its affinities."""
 
     frequency: int
@@ -70,7 +69,7 @@ class SymbolStatistics(BaseModel):
     affinity: dict[str, float]
 
 
-class Totals(BaseModel):
+class Totals(Answer):
     """The totals of a knowledge base."""
 
     total_unique_patterns: int
@@ -79,7 +78,7 @@ class Totals(BaseModel):
     symbols: int
 
 
-class Symbols(BaseModel):
+class Symbols(Answer):
     """The statistics of every symbol of a knowledge base."""
 
     model_config = example(
@@ -98,7 +97,7 @@ class Symbols(BaseModel):
     node_id: str
 
 
-class Affinities(BaseModel):
+class Affinities(Answer):
     """The affinity of every symbol that has one, by emotive."""
 
     model_config = example(affinities={"hello": {"joy": 1.5}}, node_id="alice")
@@ -107,7 +106,7 @@ class Affinities(BaseModel):
     node_id: str
 
 
-class Affinity(BaseModel):
+class Affinity(Answer):
     """One symbol's affinity, by emotive."""
 
     model_config = example(symbol="hello", affinity={"joy": 1.5}, node_id="alice")
@@ -117,7 +116,7 @@ class Affinity(BaseModel):
     node_id: str
 
 
-class ImportedNode(BaseModel):
+class ImportedNode(Answer):
     """What one node's knowledge base took in."""
 
     node_id: str
@@ -125,7 +124,7 @@ class ImportedNode(BaseModel):
     vectors: int
 
 
-class Imported(BaseModel):
+class Imported(Answer):
     """What was taken in, durable now; `sha256` is the digest of the export."""
 
     model_config = example(

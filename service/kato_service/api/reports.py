@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
-
-from kato_service.api.answers import MOMENT, example
+from kato_service.api.answer import Answer, example
+from kato_service.api.answers import MOMENT
 
 POINT = {"timestamp": MOMENT, "value": 12.5}
 SUMMARY = {"count": 1, "min": 12.5, "max": 12.5, "avg": 12.5}
 
 
-class Ping(BaseModel):
+class Ping(Answer):
     """Who serves here."""
 
     model_config = example(status="okay", id="kato", name="KatoProcessor")
@@ -25,7 +24,7 @@ class Ping(BaseModel):
     name: str
 
 
-class Root(BaseModel):
+class Root(Answer):
     """What this is and where to read on."""
 
     model_config = example(
@@ -53,7 +52,7 @@ class Root(BaseModel):
     name: str
 
 
-class Health(BaseModel):
+class Health(Answer):
     """How the processor is; `metrics_collected` counts the samples taken, the last at `last_collection`."""
 
     model_config = example(
@@ -79,7 +78,7 @@ class Health(BaseModel):
     timestamp: str
 
 
-class Alive(BaseModel):
+class Alive(Answer):
     """The event loop answers."""
 
     model_config = example(status="alive")
@@ -87,7 +86,7 @@ class Alive(BaseModel):
     status: Literal["alive"]
 
 
-class Ready(BaseModel):
+class Ready(Answer):
     """The memory is loaded and the stores answer."""
 
     model_config = example(status="ready", issues=[])
@@ -96,7 +95,7 @@ class Ready(BaseModel):
     issues: list[str]
 
 
-class Started(BaseModel):
+class Started(Answer):
     """The memory is loaded."""
 
     model_config = example(status="started", patterns_loaded=2000)
@@ -105,7 +104,7 @@ class Started(BaseModel):
     patterns_loaded: int
 
 
-class SessionTotals(BaseModel):
+class SessionTotals(Answer):
     """Sessions alive, and those made and gone since the process started."""
 
     active: int
@@ -113,7 +112,7 @@ class SessionTotals(BaseModel):
     deleted: int
 
 
-class Held(BaseModel):
+class Held(Answer):
     """What a processor holds. `matcher`: "rust" or "oracle"; `memory_bytes`: what its index takes."""
 
     name: str
@@ -134,7 +133,7 @@ HELD = {
 }
 
 
-class Status(BaseModel):
+class Status(Answer):
     """What the processor holds, by its id."""
 
     model_config = example(
@@ -154,14 +153,14 @@ class Status(BaseModel):
     version: str
 
 
-class Rates(BaseModel):
+class Rates(Answer):
     """What happens per second, over the last minute."""
 
     requests_per_second: float
     errors_per_second: float
 
 
-class SessionFigures(BaseModel):
+class SessionFigures(Answer):
     """Sessions since the process started; `operations_total` counts the calls on one."""
 
     total_created: int
@@ -170,7 +169,7 @@ class SessionFigures(BaseModel):
     operations_total: int
 
 
-class Performance(BaseModel):
+class Performance(Answer):
     """Requests since the start; errors are answers of 500 and above, times are in seconds."""
 
     total_requests: int
@@ -179,7 +178,7 @@ class Performance(BaseModel):
     average_response_time: float
 
 
-class Resources(BaseModel):
+class Resources(Answer):
     """What the process uses, and how full the disk of its databases is."""
 
     cpu_percent: float
@@ -187,7 +186,7 @@ class Resources(BaseModel):
     disk_percent: float
 
 
-class Database(BaseModel):
+class Database(Answer):
     """A store: its kind, whether it answers, its connections."""
 
     kind: str
@@ -201,14 +200,14 @@ class Database(BaseModel):
 DATABASE = {"kind": "sqlite", "status": "up", "connections": 1, "in_use": 0, "waiting": 0, "limit": 1}
 
 
-class Processors(BaseModel):
+class Processors(Answer):
     """The processors of this process: one."""
 
     total_processors: int
     processors: dict[str, Held]
 
 
-class Metrics(BaseModel):
+class Metrics(Answer):
     """The metrics as KATO 3.x shows them."""
 
     model_config = example(
@@ -232,14 +231,14 @@ class Metrics(BaseModel):
     uptime_seconds: float
 
 
-class Point(BaseModel):
+class Point(Answer):
     """A sample."""
 
     timestamp: str
     value: float
 
 
-class Summary(BaseModel):
+class Summary(Answer):
     """What the samples of a time are like."""
 
     count: int
@@ -248,7 +247,7 @@ class Summary(BaseModel):
     avg: float
 
 
-class Metric(BaseModel):
+class Metric(Answer):
     """The samples of one metric."""
 
     model_config = example(
@@ -266,7 +265,7 @@ class Metric(BaseModel):
     data_points: list[Point]
 
 
-class Stats(BaseModel):
+class Stats(Answer):
     """The samples of every metric."""
 
     model_config = example(
@@ -284,7 +283,7 @@ class Stats(BaseModel):
     summary: dict[str, Summary]
 
 
-class Pools(BaseModel):
+class Pools(Answer):
     """The connections to the stores, by what they keep."""
 
     model_config = example(status="healthy", timestamp=MOMENT, pools={"memory": DATABASE, "sessions": DATABASE})
@@ -294,7 +293,7 @@ class Pools(BaseModel):
     pools: dict[str, Database]
 
 
-class RequestFigures(BaseModel):
+class RequestFigures(Answer):
     """Requests at this moment, the most there ever were at once, the limit (0: none), and those beyond it."""
 
     in_progress: int
@@ -303,7 +302,7 @@ class RequestFigures(BaseModel):
     refused: int
 
 
-class Concurrency(BaseModel):
+class Concurrency(Answer):
     """What happens at once."""
 
     model_config = example(
@@ -319,7 +318,7 @@ class Concurrency(BaseModel):
     matcher_threads: int
 
 
-class Cache(BaseModel):
+class Cache(Answer):
     """A cache: what it holds, what it may hold, how often it had what was asked."""
 
     entries: int
@@ -330,7 +329,7 @@ class Cache(BaseModel):
     hit_rate: float
 
 
-class Caches(BaseModel):
+class Caches(Answer):
     """The caches of this process by what they keep."""
 
     model_config = example(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kato_operator.local.files import InvalidFiles, read
+from kato_operator.local.files import read
+from kato_operator.local.problems import InvalidFiles
 from kato_operator.local.wanted import Known, Wanted, wanted
 
 HEAD = "apiVersion: kato.dev/v1alpha1\n"
