@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from kato_service.api.monitor import Monitor
 from kato_service.api.probes import uptime
 from kato_service.api.shown import moment
-from kato_service.processor.events import Listener
+from kato_service.processor.events import SNAPSHOT, Listener
 from kato_service.processor.processor import Processor
 
 router = APIRouter()
@@ -35,8 +35,8 @@ async def events(socket: WebSocket) -> None:
         await socket.close(COME_AGAIN, f"{MOST_LISTENERS} listeners are connected; come again later")
         return
     with processor.events.listening() as listener, suppress(WebSocketDisconnect):
-        await _send(socket, "state.snapshot", processor.clock.now(), await _snapshot(processor, monitor))
-        sending = asyncio.create_task(_send_all(socket, listener))
+        await _send(socket, SNAPSHOT, processor.clock.now(), await _snapshot(processor, monitor))
+        sending = asyncio.create_task(_send_all(socket, listener, monitor))
         try:
             await _answer(socket, processor)
         finally:
@@ -61,9 +61,10 @@ async def _snapshot(processor: Processor, monitor: Monitor) -> dict[str, Any]:
     }
 
 
-async def _send_all(socket: WebSocket, listener: Listener) -> None:
+async def _send_all(socket: WebSocket, listener: Listener, monitor: Monitor) -> None:
     while event := await listener.next():
-        await _send(socket, event.kind, event.at, event.data)
+        data = await _snapshot(monitor.processor, monitor) if event.kind == SNAPSHOT else event.data
+        await _send(socket, event.kind, event.at, data)
     await socket.close(COME_AGAIN, "you are too slow for what happens here; connect again for a new snapshot")
 
 

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/internal", tags=["side door"], route_class=StrictRou
 async def parameters(record: ParametersRecord, request: Request) -> Json:
     """Make a parameters record live; sessions resolve with it from their next call on."""
     processor = serving(request)
-    await processor.parameters.put(record)
+    await processor.configure(record)
     live = processor.parameters.record
     return Json({"generation": live.generation if live else None})
 

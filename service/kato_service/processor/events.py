@@ -1,7 +1,7 @@
 """What happens on a processor, told to whoever listens. Published by its parts, read by the API's WebSocket.
 
 A listener that does not keep up is dropped and told so; nobody waits for it. On several replicas each tells what it
-has folded itself, and passes the rest on through `relay` (spec: service.md, WS /ws/events).
+has found in the stores itself, and passes the rest on through `relay` (spec: service.md, WS /ws/events).
 """
 
 from __future__ import annotations
@@ -15,12 +15,20 @@ from typing import Any, Literal
 from kato_service.processor.ports import Clock
 
 WAITING = 1000  # events that a listener may be behind
-Kind = Literal["session.created", "session.destroyed", "session.at_rest", "pattern.learned", "parameters.changed"]
+SNAPSHOT: Literal["state.snapshot"] = "state.snapshot"
+Kind = Literal[
+    "session.created",
+    "session.destroyed",
+    "session.at_rest",
+    "pattern.learned",
+    "parameters.changed",
+    "state.snapshot",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, at seconds since the epoch."""
+    """One thing that happened, at seconds since the epoch. A snapshot has no data: the one who shows it takes it."""
 
     kind: Kind
     at: float
@@ -75,6 +83,10 @@ class Events:
         """Let the listeners of this replica have `event`, wherever it happened."""
         for listener in self._listeners:
             listener.put(event)
+
+    def missed(self) -> None:
+        """Have the listeners look at how all stands now: the others may have told what was not heard here."""
+        self.publish_here(SNAPSHOT, {})
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:

@@ -41,7 +41,8 @@ class Knowledge:
     """The KB of one node. Used on the event loop; only matching leaves it, for `threads`.
 
     `matcher` may be read between two awaits. `seq` is the last entry it holds. `learned` hears of every learning that
-    is folded in after the KB was loaded, whoever learned it; `appended` of every entry that this replica appends.
+    is taken from the log after the KB was loaded, whoever learned it; `appended` of every entry that this replica
+    appends.
     """
 
     def __init__(
@@ -70,8 +71,11 @@ class Knowledge:
         self._points: WeakSet[PointInTime] = WeakSet()
         self._writing = False
 
-    async def load(self, report: Callable[[int], None] = lambda _: None) -> None:
-        """Read the whole KB from the store; `report` hears how many patterns each chunk brought."""
+    async def load(self, report: Callable[[int], None] = lambda _: None, *, told: bool = False) -> None:
+        """Read the whole KB from the store; `report` hears how many patterns each chunk brought.
+
+        `told`: what the log still holds was learned while this replica served, so `learned` hears of it.
+        """
         while True:
             snapshot = await self._store.load(self.node)
             matcher = self._make()
@@ -86,7 +90,7 @@ class Knowledge:
             async with self._gate.writing():
                 self.matcher, self._changes = matcher, Changes()
                 self.seq = self._folded = snapshot.seq
-                self._take(entries, told=False)
+                self._take(entries, told=told)
             return
 
     async def commit(self, operations: Sequence[Operation]) -> int:
@@ -217,7 +221,7 @@ class Knowledge:
         try:
             entries = await self._store.tail(self.node, self.seq)
         except LogCompacted:
-            await self.load()
+            await self.load(told=True)
             return
         async with self._gate.writing():
             self._take(entries)

@@ -39,12 +39,14 @@ class Library:
         self._bases: dict[str, Knowledge] = {}
         self._empty: OrderedDict[str, Knowledge] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Knowledge]] = {}
+        self._all_read = False
 
     async def load(self) -> None:
         """Read every KB there is."""
         with _no_collection():
             for node in await self._store.nodes():
                 await self.open(node)
+        self._all_read = True
 
     async def open(self, node: str) -> Knowledge:
         """Return the KB of `node`, which need not exist yet, to learn."""
@@ -113,7 +115,8 @@ class Library:
             learned=self._learned,
             appended=self._appended,
         )
-        await base.load(self._count)
+        # A KB that was not there when all were read is another replica's: what it has learned has not been told here.
+        await base.load(self._count, told=self._all_read)
         return base
 
     def _count(self, patterns: int) -> None:

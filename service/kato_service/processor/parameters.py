@@ -52,9 +52,8 @@ class LiveParameters:
                 return
         parse_overrides(record.parameters)
         await self._store.save_parameters(record)
-        self._go_live(record)
-        changed = {"generation": record.generation, "display_name": record.display_name}
-        self._events.publish("parameters.changed", {**changed, "parameters": self.resolve({}).model_dump()})
+        if record != self.record:  # it has not been loaded in the meantime
+            self._go_live(record)
 
     async def offer(self, record: ParametersRecord) -> None:
         """Make `record` live unless the live one is of the same uid and as new or newer.
@@ -84,3 +83,6 @@ class LiveParameters:
         self._values = parse_overrides(record.parameters).values if record else {}
         self.record = record
         self._resolved = {}
+        changed = {"generation": record and record.generation, "display_name": record and record.display_name}
+        # Every replica takes up what the store holds, and so tells its own listeners.
+        self._events.publish_here("parameters.changed", {**changed, "parameters": self.resolve({}).model_dump()})

@@ -52,8 +52,8 @@ class Processor:
         self.started_at = clock.now()
         self.clock = clock
         self.matcher_kind = make_matcher().kind
-        self.replicas = Replicas(sharing.wakeups, self._library, self.look) if sharing else None
         self.events = Events(clock)
+        self.replicas = self._join(sharing, ids.version()) if sharing else None
         self.library = Library(memory, clock, make_matcher, learned=self._tell_learned, appended=self._appended)
         self.parameters = LiveParameters(sessions, self.events)
         self.sessions = Sessions(sessions, self.library, self.parameters, self.events, clock=clock, ids=ids)
@@ -137,6 +137,16 @@ class Processor:
         if self._sharing and self.loaded:
             await self._sharing.directives.report(self._sharing.replica, await self.state())
 
+    async def configure(self, record: ParametersRecord) -> None:
+        """Make a parameters record live, here now and on the other replicas as soon as they hear of it.
+
+        Raises:
+            StaleGeneration, InvalidParameters: see `LiveParameters.put`.
+        """
+        await self.parameters.put(record)
+        if self.replicas:
+            self.replicas.changed()
+
     async def sweep(self) -> None:
         """Let expired sessions go; declared ones that are to be renewed come again."""
         for session in await self.sessions.expire():
@@ -172,6 +182,11 @@ class Processor:
             active_sessions=await self.sessions.count(),
             declared=await self.declarations.state(),
         )
+
+    def _join(self, sharing: Sharing, origin: str) -> Replicas:
+        replicas = Replicas(sharing.wakeups, self._library, self.look, self.events, origin)
+        self.events.relay = replicas.happened
+        return replicas
 
     def _library(self) -> Library:
         return self.library
