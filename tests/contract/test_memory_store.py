@@ -197,3 +197,22 @@ async def test_its_use_is_told_without_asking_it(memory: MemoryStore) -> None:
     assert usage.kind
     assert 0 <= usage.in_use <= usage.connections
     assert usage.waiting == 0
+
+
+async def test_an_entry_a_pattern_and_what_follows_may_be_longer_than_a_document(memory: MemoryStore) -> None:
+    words = tuple(f"{index:08}" * 8000 for index in range(300))  # 19 MB
+    big = Learning("o1", "n1", (words, ("a",)))
+    short = PatternRecord("n2", (("a",), ("b",)), 1)
+    record = PatternRecord("n1", big.events, 1)
+    written = [Entry(1, 1000.0, (big,)), entry(2, "o2", "o3")]
+    for each in written:
+        await memory.append("alice", each)
+    with pytest.raises(SequenceTaken):
+        await memory.append("alice", Entry(1, 1000.0, (Learning("o9", "n1", big.events),)))
+    assert list(await memory.tail("alice", 0)) == written
+    assert list(await memory.tail("alice", 1)) == written[1:]
+    assert await memory.fold("alice", fold(0, 1, record, short)) == 1
+    assert await patterns(memory, "alice") == [record, short]
+    assert await memory.fold("alice", fold(1, 2, PatternRecord("n1", big.events, 2))) == 2
+    assert [found.frequency for found in await patterns(memory, "alice")] == [2, 1]
+    assert list(await memory.tail("alice", 2)) == []

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
 import orjson
@@ -181,20 +182,35 @@ async def take_in(
     identity = hashlib.sha256(f"{key or secrets.token_hex()}:{check.sha256}".encode()).hexdigest()[:32]
     async with processor.importing:
         for name, counted in check.nodes.items():
-            await _check_target(await processor.library.read(names[name]), counted, f"import:{identity}:0", merge)
+            knowledge = await processor.library.read(names[name])
+            begun = await knowledge.knows(f"import:{identity}:0")
+            _check_target(knowledge, counted, merge or begun)
         pieces: dict[str, int] = {}
         for name, records, vectors in _pieces(spool):
             knowledge = await processor.library.open(names[name])
             number = pieces[name] = pieces.get(name, -1) + 1
-            await knowledge.commit((Merging(f"import:{identity}:{number}", records, vectors),))
+            piece = Merging(f"import:{identity}:{number}", records, vectors)
+            if number:
+                await knowledge.commit((piece,))
+            else:
+                await _begin(knowledge, piece, partial(_check_target, knowledge, check.nodes[name], merge))
             await asyncio.sleep(0)
     return Imported({names[name]: counted for name, counted in check.nodes.items()}, check.sha256)
 
 
-async def _check_target(knowledge: Knowledge, counted: Counted, op_id: str, merge: bool) -> None:
+async def _begin(knowledge: Knowledge, piece: Merging, check: Callable[[], None]) -> None:
+    """Append the first piece if the KB passes `check` right before it: another replica may be importing or learning."""
+    try:
+        await knowledge.commit_if(check, piece)
+    except MemoryNotEmpty:
+        if not await knowledge.knows(piece.op_id):  # this very import was begun before, or is under way elsewhere
+            raise
+
+
+def _check_target(knowledge: Knowledge, counted: Counted, merge: bool) -> None:
     vectors, totals = knowledge.matcher.vectors(), knowledge.matcher.totals()
     held = totals.total_unique_patterns
-    if (held or vectors) and not merge and not await knowledge.knows(op_id):
+    if (held or vectors) and not merge:
         raise MemoryNotEmpty(knowledge.node, held)
     if totals.total_pattern_frequencies + counted.greatest > MOST_LEARNINGS:
         raise Rejected("frequency", counted.greatest, f"at most {MOST_LEARNINGS} learnings in one knowledge base")

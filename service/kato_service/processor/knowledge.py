@@ -108,6 +108,18 @@ class Knowledge:
             self._spawn(self._write())
         return await answer
 
+    async def commit_if(self, check: Callable[[], None], operation: Operation) -> None:
+        """Return when the log and the matcher hold `operation`, if `check` does not raise on what is right before it.
+
+        Whatever another replica appends meanwhile is read first, and `check` called again.
+
+        Raises:
+            StoreUnavailable: as `commit`; and what `check` raises: nothing is appended then.
+        """
+        async with self._advancing:
+            await self._append((operation,), check)
+        self._appended(self.node, self.seq)
+
     async def reach(self, seq: int) -> None:
         """Return when the matcher holds entry `seq`, which some replica has appended."""
         if self.seq < seq:
@@ -193,10 +205,11 @@ class Knowledge:
             _fail([*batch, *self._queue], StoreUnavailable("the writer of this knowledge base has stopped"))
             self._queue = []
 
-    async def _append(self, operations: Iterable[Operation]) -> None:
+    async def _append(self, operations: Iterable[Operation], check: Callable[[], None] = lambda: None) -> None:
         remaining = {operation.op_id: operation for operation in operations}
         lost = 0
         while remaining:
+            check()
             some = tuple(islice(remaining.values(), ENTRY_OPERATIONS))
             entry = Entry(self.seq + 1, self._clock.now(), some)
             try:

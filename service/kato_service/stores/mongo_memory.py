@@ -5,12 +5,15 @@ Made by the composition root for external storage. No transactions are needed (s
 - `entry`: the log. Its insert is the commit point of learning; unique indexes on (node, seq) and on the operations'
   digests make it gapless and let no operation in twice. A folded entry loses its body and stays until its op ids may
   be forgotten.
+- `part`: what is too long for one document of an entry, written before it. Parts that no entry names, left by a lost
+  race or a crash, go with the fold that takes in their seq.
 - `kb`: node -> the entry up to which it is folded, and the one that cleared it last. Its change is the commit point of
   a fold.
 - `pattern`, `vector`: versions, never changed: `_id` is node, name and the entry at which it stood so. What counts is
   the newest version up to the entry that the KB is folded to. Versions that a fold has written and not committed are
   in nobody's way: what stood at an entry is the same whoever writes it, and a later fold writes it anew or finds it
-  right. `body` null says that the pattern was gone (`dead`: since when).
+  right. `body` null says that the pattern was gone (`dead`: since when). A long body goes on in the documents that
+  follow by `_id`, which have a `part`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from bson import Binary, Int64
+from bson import Binary, Int64, ObjectId
 from pymongo import DeleteMany, InsertOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -33,6 +36,7 @@ from kato_service.stores.mongo_link import Document, MongoLink
 CHUNK = 2000  # documents in one batch
 BATCH_SECONDS = 20.0  # for a batch; the heartbeat ends it sooner where MongoDB is away
 NAMES = 500  # in one query
+PART_BYTES = 8 * 1024 * 1024  # of a body in one document, which MongoDB limits to 16 MiB
 DUPLICATE_KEY = 11000
 Database = AsyncDatabase[Document]
 Result = TypeVar("Result")
@@ -51,15 +55,19 @@ class MongoMemory:
         before = entry.seq - 1
         if folded > before or (folded < before and not await self._holds(node, before)):
             raise SequenceTaken(node, entry.seq)
+        first, *rest = _parts(codec.dump_operations(entry.operations))
         document = {
             "node": node,
             "seq": Int64(entry.seq),
             "at": entry.at,
             "operations": [_digest(node, operation.op_id) for operation in entry.operations],
-            "body": Binary(codec.dump_operations(entry.operations)),
+            "body": first,
         }
+        if rest:
+            document["parts"] = await self._keep_parts(node, entry.seq, rest)
         try:
-            await self._link.run(lambda database: database["entry"].insert_one(document))
+            seconds = BATCH_SECONDS if rest else 0.0
+            await self._link.run(lambda database: database["entry"].insert_one(document), seconds)
         except DuplicateKeyError as refused:
             repeated = await self.known(node, [operation.op_id for operation in entry.operations])
             raise RepeatedOperation(repeated) if repeated else SequenceTaken(node, entry.seq) from refused
@@ -73,13 +81,14 @@ class MongoMemory:
     async def tail(self, node: str, after: int) -> Sequence[Entry]:
         """See `MemoryStore.tail`."""
         query = {"node": node, "seq": {"$gt": after}}
-        found = await self._all("entry", query, ["seq", "at", "body"], sort="seq")
+        found = await self._all("entry", query, ["seq", "at", "body", "parts"], sort="seq")
+        bodies = [await self._whole(document) for document in found]
         folded, _ = await self._head(node)  # read after the entries: none of them was folded away before
         if folded > after:
             raise LogCompacted(node, folded)
         return tuple(
-            Entry(document["seq"], document["at"], codec.load_operations(document["body"]))
-            for seq, document in enumerate(found, after + 1)
+            Entry(document["seq"], document["at"], codec.load_operations(body))
+            for seq, (document, body) in enumerate(zip(found, bodies, strict=True), after + 1)
             if document["seq"] == seq
         )
 
@@ -143,6 +152,24 @@ class MongoMemory:
 
         return await self._link.run(read, BATCH_SECONDS)
 
+    async def _keep_parts(self, node: str, seq: int, rest: Sequence[Binary]) -> list[ObjectId]:
+        """Write what does not fit into an entry's document; return where it is."""
+        places = [ObjectId() for _ in rest]
+        kept = [
+            InsertOne({"_id": place, "node": node, "seq": Int64(seq), "body": body})
+            for place, body in zip(places, rest, strict=True)
+        ]
+        await self._write("part", kept)
+        return places
+
+    async def _whole(self, entry: Document) -> bytes:
+        """Return the body of an entry, with its parts; what has been folded away meanwhile has none."""
+        body: bytes = entry.get("body", b"")
+        for part in entry.get("parts", ()):
+            for document in await self._all("part", {"_id": part}, ["body"]):
+                body += document["body"]
+        return body
+
     async def _patterns(self, node: str, cleared: int, folded: int) -> AsyncIterator[Sequence[PatternRecord]]:
         async for chunk in self._versions("pattern", node, cleared, folded):
             yield [codec.load_pattern(body) for _, body in chunk]
@@ -161,6 +188,9 @@ class MongoMemory:
             chunk: list[tuple[str, bytes]] = []
             for document in batch:
                 version = (document["name"], document["body"])
+                if "part" in document and newest[1] is not None:
+                    newest = (newest[0], newest[1] + document["body"])
+                    continue
                 if version[0] != newest[0] and newest[1] is not None:
                     chunk.append(newest)
                 newest = version
@@ -189,6 +219,8 @@ class MongoMemory:
         whole = {"node": node, "seq": {"$lte": fold.end}, "body": {"$exists": True}}
         folded = {"$set": {"at": fold.at}, "$unset": {"body": ""}}
         await self._link.run(lambda database: database["entry"].update_many(whole, folded), BATCH_SECONDS)
+        parts = {"node": node, "seq": {"$lte": fold.end}}
+        await self._link.run(lambda database: database["part"].delete_many(parts), BATCH_SECONDS)
         old = {"node": node, "seq": {"$lte": fold.end}, "at": {"$lt": fold.forget_before}}
         await self._link.run(lambda database: database["entry"].delete_many(old), BATCH_SECONDS)
 
@@ -218,20 +250,30 @@ def _outdated(node: str, names: Sequence[str], seq: int) -> Iterator[Write]:
         yield DeleteMany({**some, **_of(node), "seq": {"$lt": seq}})
 
 
-def _version(node: str, name: str, seq: int, body: bytes | None) -> Document:
-    return {"_id": _id(node, name, seq), "name": name, "seq": Int64(seq), "body": body and Binary(body)}
+def _parts(body: bytes) -> list[Binary]:
+    """Cut a body into what fits into documents, at least one."""
+    return [Binary(body[start : start + PART_BYTES]) for start in range(0, len(body) or 1, PART_BYTES)]
+
+
+def _version(node: str, name: str, seq: int, body: bytes) -> Iterator[Write]:
+    first, *rest = _parts(body)
+    version = {"_id": _id(node, name, seq), "name": name, "seq": Int64(seq)}
+    yield InsertOne(version | {"body": first})
+    for number, part in enumerate(rest, 1):
+        yield InsertOne(version | {"_id": f"{version['_id']}:{number:08x}", "body": part, "part": number})
 
 
 def _pattern_versions(node: str, fold: Fold) -> Iterator[Write]:
     for record in fold.records:
-        yield InsertOne(_version(node, record.name, fold.end, codec.dump_pattern(record)))
+        yield from _version(node, record.name, fold.end, codec.dump_pattern(record))
     for name in fold.deleted:
-        yield InsertOne(_version(node, name, fold.end, None) | {"dead": fold.at})
+        gone = {"_id": _id(node, name, fold.end), "name": name, "seq": Int64(fold.end), "body": None}
+        yield InsertOne(gone | {"dead": fold.at})
 
 
 def _vector_versions(node: str, fold: Fold) -> Iterator[Write]:
     for symbol, vector in fold.vectors.items():
-        yield InsertOne(_version(node, symbol, fold.end, codec.dump_vector(vector)))
+        yield from _version(node, symbol, fold.end, codec.dump_vector(vector))
 
 
 def _batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
