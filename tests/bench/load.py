@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -35,6 +36,19 @@ def rate(port: int, streams: list[Iterator[Request]], seconds: float) -> float:
     return asyncio.run(_rate(port, streams, seconds))
 
 
+def ask(port: int, streams: list[Iterator[Request]]) -> None:
+    """Let as many clients as there are streams ask all that is in them.
+
+    Raises:
+        AssertionError: an answer is not 200.
+    """
+    asyncio.run(_ask(port, streams))
+
+
+async def _ask(port: int, streams: list[Iterator[Request]]) -> None:
+    await asyncio.gather(*(_client(port, stream, 0.0, math.inf) for stream in streams))
+
+
 async def _rate(port: int, streams: list[Iterator[Request]], seconds: float) -> float:
     begin = perf_counter() + WARM_UP
     counts = await asyncio.gather(*(_client(port, stream, begin, begin + seconds) for stream in streams))
@@ -44,8 +58,10 @@ async def _rate(port: int, streams: list[Iterator[Request]], seconds: float) -> 
 async def _client(port: int, stream: Iterator[Request], begin: float, end: float) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     count = 0
-    while (now := perf_counter()) < end:
-        writer.write(next(stream).content)
+    for request in stream:
+        if (now := perf_counter()) >= end:
+            break
+        writer.write(request.content)
         await _answer(reader)
         count += now >= begin
     writer.close()

@@ -72,9 +72,9 @@ class ServiceProcess:
         """Start the process and return when it serves."""
         return self.spawn().wait_until_serving()
 
-    def wait_until_serving(self) -> Self:
+    def wait_until_serving(self, timeout: float = 60) -> Self:
         """Return when the process that was started serves."""
-        line = eventually(self._serving, timeout=60) or {}
+        line = eventually(self._serving, timeout=timeout) or {}
         self.port, self.internal_port = line["port"], line["internal_port"]
         return self
 
