@@ -15,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from kato_spec.keys import wakeup_channel
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
+from tests.support.stores.redis_server import RedisServer
 from tests.support.stores.replicas import Replicas, Stores, running_stores
 
 WITHIN = 60.0
@@ -77,7 +78,7 @@ def new_session(api: httpx.Client, user: str) -> str:
     return session_id
 
 
-def test_listeners_of_every_replica_hear_all_that_happens_on_each_once(replicas: Replicas) -> None:
+def tell_each_other(replicas: Replicas) -> None:
     here, there = start(replicas, 2)
     with listen(here) as near, listen(there) as far, here.client() as api, there.client() as other:
         session_id = new_session(api, "alice")
@@ -97,6 +98,21 @@ def test_listeners_of_every_replica_hear_all_that_happens_on_each_once(replicas:
         for socket in (near, far):
             told = until(socket, of(session_id, "session.destroyed"))
             assert [event["event_type"] for event in told] == ["session.created", "pattern.learned", kinds[-1]]
+
+
+def test_listeners_of_every_replica_hear_all_that_happens_on_each_once(replicas: Replicas) -> None:
+    tell_each_other(replicas)
+
+
+def test_listeners_hear_by_a_redis_cluster_too(stores: Stores, tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis", clustered=True)
+    made = Replicas(tmp_path, Stores(redis, stores.mongo))
+    try:
+        redis.start()
+        tell_each_other(made)
+    finally:
+        made.close()
+        redis.close()
 
 
 def test_changed_parameters_are_told_by_every_replica(replicas: Replicas) -> None:

@@ -163,13 +163,13 @@ class RedisLink:
     async def _listener(self) -> Redis:
         """Return a client of its own for listening, on the server that has the processor's keys."""
         client = await self._connected()
-        if isinstance(client, Redis):
-            return Redis.from_url(self._url, socket_connect_timeout=self._seconds, socket_timeout=None)
-        node = client.get_node_from_key(self.prefix)
-        if node is None:
-            raise Disconnected("no server of the cluster has the processor's slot")
-        options: dict[str, Any] = {**client.get_connection_kwargs(), "host": node.host, "port": node.port}
-        return Redis(connection_pool=ConnectionPool(connection_class=node.connection_class, **options))
+        listener = Redis.from_url(self._url, socket_connect_timeout=self._seconds, socket_timeout=None)
+        if isinstance(client, RedisCluster):
+            node = client.get_node_from_key(self.prefix)
+            if node is None:
+                raise Disconnected("no server of the cluster has the processor's slot")
+            listener.connection_pool.connection_kwargs.update(host=node.host, port=node.port)
+        return listener
 
     def _new_pool(self) -> ConnectionPool:
         return ConnectionPool.from_url(
