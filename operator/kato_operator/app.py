@@ -22,6 +22,7 @@ from kato_operator.cluster.lease import Election, lease_of
 from kato_operator.cluster.rest import Rest, connect
 from kato_operator.desired.kinds import PROCESSOR
 from kato_operator.desired.names import INTERNAL_PORT
+from kato_operator.desired.stores import MONGODB_FIELD, REDIS_FIELD, Source, Sources
 from kato_operator.handlers.watching import Tell, watch
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.children import Children
@@ -34,6 +35,7 @@ from kato_operator.reconcile.ports import Cluster, Key, Sessions
 from kato_operator.reconcile.processor import ProcessorStory
 from kato_operator.reconcile.queue import WorkQueue
 from kato_operator.reconcile.rounds import Rounds
+from kato_operator.reconcile.secrets import Secrets
 from kato_operator.reconcile.session import SessionStory
 from kato_operator.reconcile.workers import Workers
 from kato_operator.reconcile.world import Policy, World
@@ -157,9 +159,10 @@ class Leader:
             counters_seconds=settings.counters_seconds,
             cleanup_seconds=settings.cleanup_deadline_seconds,
             new_token=lambda: secrets.token_urlsafe(32),
+            stores=_stores(settings),
         )
-        world = World(cluster, sessions, clock, cache, observations, add, policy)
-        judge = Judge()
+        world = World(cluster, sessions, clock, cache, observations, Secrets(cluster, add), add, policy)
+        judge = Judge(shared=policy.stores is not None)
         self._processor_story = ProcessorStory(world, judge, Children(world))
         self._session_story = SessionStory(world, judge)
         self._feed = Feed(cache, add, telemetry.proven)
@@ -180,6 +183,15 @@ class Leader:
             group.create_task(_every(CATCH_UP_SECONDS, self._rounds.catch_up), name="catching up")
             group.create_task(_every(self._settings.sweep_seconds, self._rounds.sweep, at_once=True), name="sweep")
             group.create_task(_every(0, self._rounds.look_at_secrets), name="secrets")
+
+
+def _stores(settings: OperatorSettings) -> Sources | None:
+    """Return the stores of processors that name none; None: their memory is embedded."""
+    if not settings.stores_mongodb_secret:
+        return None
+    mongodb = (settings.namespace, settings.stores_mongodb_secret, settings.stores_mongodb_key)
+    redis = (settings.namespace, settings.stores_redis_secret, settings.stores_redis_key)
+    return Sources(Source(MONGODB_FIELD, *mongodb), Source(REDIS_FIELD, *redis))
 
 
 async def _for_ever(part: Coroutine[None, None, None]) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "KATO_OPERATOR_"
 Name = Annotated[str, Field(min_length=1, max_length=253)]
+SecretName = Annotated[str, Field(max_length=253)]
 
 
 class OperatorSettings(BaseSettings):
@@ -45,6 +46,14 @@ class OperatorSettings(BaseSettings):
     counters_seconds: Annotated[float, Field(ge=1)] = Field(
         30, description="How often counters in a status are refreshed, in seconds."
     )
+    stores_mongodb_secret: SecretName = Field(
+        "", description="Secret of its own namespace that names the MongoDB of processors without storage of their own."
+    )
+    stores_mongodb_key: Name = Field("uri", description="Key of that Secret with the connection string.")
+    stores_redis_secret: SecretName = Field(
+        "", description="Secret of its own namespace that names the Redis of those processors."
+    )
+    stores_redis_key: Name = Field("url", description="Key of that Secret with the URL.")
     cleanup_deadline_seconds: Annotated[float, Field(ge=1)] = Field(
         60, description="With deletionPolicy Delete: how long the removal of memory is tried, in seconds."
     )
@@ -57,6 +66,13 @@ class OperatorSettings(BaseSettings):
     def _split(cls, given: object) -> object:
         """Take a comma-separated list as one."""
         return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _both_stores(self) -> Self:
+        """Refuse one store without the other."""
+        if bool(self.stores_mongodb_secret) is not bool(self.stores_redis_secret):
+            raise ValueError("stores_mongodb_secret and stores_redis_secret are needed together")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,7 @@ from kato_operator.desired.kinds import (
     Manifest,
 )
 from kato_operator.desired.pod import template
+from kato_operator.desired.stores import URI_KEY, URL_KEY, Stores
 from kato_operator.desired.subject import Subject
 from kato_spec.processor import Autoscaling
 from kato_spec.quantities import exceeds
@@ -39,6 +40,8 @@ def children(subject: Subject, claim: Manifest | None) -> list[Manifest]:
     `claim`: the volume claim as it stands, for a volume never shrinks.
     """
     wanted = [token_secret(subject), parameters(subject)]
+    if subject.stores and not (subject.spec.storage and subject.spec.storage.external):
+        wanted.append(stores_secret(subject, subject.stores))
     if subject.storage.claim_name:
         wanted.append(memory_claim(subject, claim))
     if not subject.spec.service_account_name:
@@ -60,8 +63,19 @@ def unwanted(wanted: list[Manifest]) -> list[Kind]:
 
 def token_secret(subject: Subject) -> Manifest:
     """Return the Secret with the operator's token for the pods' internal API."""
-    data = {names.TOKEN_KEY: base64.b64encode(subject.token.encode()).decode()}
-    return subject.child(SECRET, names.token_secret_name(subject.name)).having(type="Opaque", data=data)
+    return _secret(subject, names.token_secret_name(subject.name), {names.TOKEN_KEY: subject.token})
+
+
+def stores_secret(subject: Subject, stores: Stores) -> Manifest:
+    """Return the Secret that brings the chart's stores to the processor's namespace."""
+    values = {URI_KEY: stores.mongodb_uri, URL_KEY: stores.redis_url}
+    return _secret(subject, names.stores_secret_name(subject.name), values)
+
+
+def _secret(subject: Subject, name: str, values: dict[str, str]) -> Manifest:
+    """Return a Secret of the processor's own."""
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return subject.child(SECRET, name).having(type="Opaque", data=data)
 
 
 def parameters(subject: Subject) -> Manifest:

@@ -13,6 +13,7 @@ FIELD_MANAGER = "kato-operator"
 PAUSED_ANNOTATION = f"{GROUP}/paused"
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 TOKEN_ANNOTATION = f"{GROUP}/token"
+STORES_ANNOTATION = f"{GROUP}/stores"
 ON_DELETE_ANNOTATION = f"{GROUP}/on-delete"
 FINALIZER = f"{GROUP}/memory"
 
@@ -54,6 +55,11 @@ def claim_name(processor: str) -> str:
 def token_secret_name(processor: str) -> str:
     """Return the name of the Secret with the operator's token for the pods' internal API."""
     return f"{child_name(processor)}-internal"
+
+
+def stores_secret_name(processor: str) -> str:
+    """Return the name of the Secret that brings the chart's stores to a processor's namespace."""
+    return f"{child_name(processor)}-stores"
 
 
 def endpoint(processor: str, namespace: str, port: int) -> str:

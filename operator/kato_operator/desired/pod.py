@@ -10,6 +10,7 @@ from typing import Final
 
 from kato_operator.desired import names
 from kato_operator.desired.kinds import Manifest
+from kato_operator.desired.stores import pod_sources
 from kato_operator.desired.subject import Subject, plain
 from kato_spec.keys import child_name
 
@@ -24,6 +25,8 @@ def template(subject: Subject) -> Manifest:
     """Return the pod template of the processor's Deployment."""
     spec = subject.spec
     annotations = {**(spec.pod_annotations or {}), names.TOKEN_ANNOTATION: subject.token_digest}
+    if subject.stores:
+        annotations[names.STORES_ANNOTATION] = subject.stores.digest(subject.token)
     return {
         "metadata": {
             "labels": {**(spec.pod_labels or {}), **names.labels(subject.name)},
@@ -79,7 +82,7 @@ def _container(subject: Subject) -> Manifest:
             "readOnlyRootFilesystem": True,
         },
         "volumeMounts": [
-            {"name": "data", "mountPath": names.DATA_DIR},
+            *([{"name": "data", "mountPath": names.DATA_DIR}] if subject.embedded else []),
             {"name": "parameters", "mountPath": names.CONFIG_DIR, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own volume
         ],
@@ -98,10 +101,18 @@ def _settings(subject: Subject) -> list[Manifest]:
         "KATO_PORT": str(names.API_PORT),
         "KATO_INTERNAL_HOST": "0.0.0.0",  # noqa: S104 - as above, and by token alone
         "KATO_INTERNAL_PORT": str(names.INTERNAL_PORT),
-        "KATO_DATA_DIR": names.DATA_DIR,
         "KATO_PARAMETERS_FILE": f"{names.CONFIG_DIR}/{names.PARAMETERS_KEY}",
     }
     secrets = {"KATO_INTERNAL_TOKEN": (names.token_secret_name(subject.name), names.TOKEN_KEY)}
+    fields = {}
+    if subject.embedded:
+        values["KATO_DATA_DIR"] = names.DATA_DIR
+    else:
+        found = pod_sources(subject.name, subject.namespace, subject.spec.storage)
+        values["KATO_MONGODB_DATABASE"] = str(subject.storage.database)
+        secrets["KATO_MONGODB_URI"] = (found.mongodb.secret, found.mongodb.key)
+        secrets["KATO_REDIS_URL"] = (found.redis.secret, found.redis.key)
+        fields["KATO_REPLICA_NAME"] = "metadata.name"
     if subject.spec.auth:
         tokens = subject.spec.auth.tokens_secret_ref
         secrets["KATO_TOKENS"] = (tokens.name, tokens.key)
@@ -111,6 +122,7 @@ def _settings(subject: Subject) -> list[Manifest]:
             {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
             for name, (secret, key) in secrets.items()
         ),
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
     ]
 
 
@@ -125,11 +137,11 @@ def _probe(path: str, *, period: int, failures: int) -> Manifest:
 
 
 def _volumes(subject: Subject) -> list[Manifest]:
-    """Return the volumes: memory, parameters, and room for temporary files under the read-only root."""
+    """Return the volumes: embedded memory, parameters, and room for temporary files under the read-only root."""
     claim, size = subject.storage.claim_name, subject.storage.size
     data: Manifest = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {"sizeLimit": size}}
     return [
-        {"name": "data", **data},
+        *([{"name": "data", **data}] if subject.embedded else []),
         {"name": "parameters", "configMap": {"name": child_name(subject.name)}},
         {"name": "tmp", "emptyDir": {}},
     ]

@@ -13,8 +13,12 @@ from kato_spec.quantities import exceeds
 from kato_spec.storage import EmbeddedStorage, ExternalStorage, StorageStatus
 
 
-def resolve(processor: KatoProcessor, namespace: str, kept: StorageStatus | None) -> StorageStatus:
-    """Return the storage of `processor`: what its spec names, what is `kept`, or an embedded volume.
+def resolve(
+    processor: KatoProcessor, namespace: str, kept: StorageStatus | None, *, shared: bool = False
+) -> StorageStatus:
+    """Return the storage of `processor`: what its spec names, what is `kept`, or what a new one gets.
+
+    That is the chart's stores where it names some (`shared`), else an embedded volume.
 
     Raises:
         Rejected: the spec asks for something else than what was resolved before; the schema cannot see that.
@@ -23,13 +27,15 @@ def resolve(processor: KatoProcessor, namespace: str, kept: StorageStatus | None
     if storage and storage.external:
         if kept is not None and kept.type == "Embedded":
             raise Rejected("spec.storage.external", "present", "absent: this processor's memory is embedded, for good")
-        return _external(processor, namespace, storage.external)
+        return _external(processor, namespace, storage.external, kept)
     if storage and storage.embedded:
         wanted = _embedded(processor, storage.embedded)
         if kept is not None:
             _check_kept(kept, wanted)
         return wanted
-    return kept or _embedded(processor, EmbeddedStorage())
+    if kept is not None:
+        return kept
+    return _derived(processor, namespace) if shared else _embedded(processor, EmbeddedStorage())
 
 
 def check_scale(processor: KatoProcessor, storage: StorageStatus) -> None:
@@ -52,10 +58,21 @@ def _embedded(processor: KatoProcessor, storage: EmbeddedStorage) -> StorageStat
     return StorageStatus(type="Embedded", size=storage.size, ephemeral=storage.ephemeral, claim_name=claim)
 
 
-def _external(processor: KatoProcessor, namespace: str, storage: ExternalStorage) -> StorageStatus:
-    """Return external storage as the status says it."""
+def _external(
+    processor: KatoProcessor, namespace: str, storage: ExternalStorage, kept: StorageStatus | None
+) -> StorageStatus:
+    """Return external storage as the status says it; another database than before would be another memory."""
     named = storage.mongodb.database
-    return StorageStatus(type="External", database=named or database_name(namespace, processor.metadata.name))
+    wanted = StorageStatus(type="External", database=named) if named else _derived(processor, namespace)
+    if kept is not None and kept.database not in (None, wanted.database):
+        allowed = f"{kept.database}: the memory is there, and stays there"
+        raise Rejected("spec.storage.external.mongodb.database", named or "left out", allowed)
+    return wanted
+
+
+def _derived(processor: KatoProcessor, namespace: str) -> StorageStatus:
+    """Return external storage in the database whose name follows from the processor's."""
+    return StorageStatus(type="External", database=database_name(namespace, processor.metadata.name))
 
 
 def _check_kept(kept: StorageStatus, wanted: StorageStatus) -> None:

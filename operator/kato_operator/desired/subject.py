@@ -11,6 +11,7 @@ from typing import Any
 
 from kato_operator.desired import names
 from kato_operator.desired.kinds import PROCESSOR, Kind, Manifest
+from kato_operator.desired.stores import Stores
 from kato_spec.keys import child_name
 from kato_spec.processor import KatoProcessor, KatoProcessorSpec
 from kato_spec.rules import SpecModel
@@ -22,7 +23,7 @@ class Subject:
     """One KatoProcessor as it is to be made real.
 
     `uid` and `generation` are those of the stored object; `storage` is what was resolved; `default_image` runs where
-    the spec names none; `token` opens the pods' internal API.
+    the spec names none; `token` opens the pods' internal API; `stores` are the external ones, once they are known.
     """
 
     processor: KatoProcessor
@@ -32,6 +33,7 @@ class Subject:
     storage: StorageStatus
     default_image: str
     token: str
+    stores: Stores | None = None
 
     @property
     def name(self) -> str:

@@ -23,9 +23,10 @@ _KEPT = 4096
 
 
 class Judge:
-    """Typed manifests of stored objects, and what is wrong with them."""
+    """Typed manifests of stored objects, and what is wrong with them; `shared`: the chart names stores."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        self._shared = shared
         self._known: dict[tuple[str, int], KatoProcessor | KatoSession] = {}
 
     def processor(self, body: Manifest) -> tuple[KatoProcessor, StorageStatus]:
@@ -37,10 +38,8 @@ class Judge:
         manifest = self._validated(body)
         if not isinstance(manifest, KatoProcessor):
             raise Rejected("kind", body["kind"], PROCESSOR.name)
-        storage = resolve(manifest, body["metadata"]["namespace"], _kept(body.get("status", {})))
-        if storage.type == "External":
-            allowed = "absent: this version of the operator runs embedded storage alone"
-            raise Rejected("spec.storage.external", "present", allowed)
+        kept = _kept(body.get("status", {}))
+        storage = resolve(manifest, body["metadata"]["namespace"], kept, shared=self._shared)
         check_scale(manifest, storage)
         return manifest, storage
 

@@ -49,11 +49,18 @@ async def addresses(world: World, processor: Manifest) -> list[PodAddress]:
     """Return where the ready pods of a processor are."""
     token = await token_of(world, processor)
     namespace, name = processor["metadata"]["namespace"], processor["metadata"]["name"]
+    shared = processor.get("status", {}).get("storage", {}).get("type") == "External"
     return [
-        PodAddress(pod["metadata"]["name"], pod["metadata"]["uid"], pod["status"]["podIP"], token)
+        PodAddress(pod["metadata"]["name"], pod["metadata"]["uid"], pod["status"]["podIP"], token, shared)
         for pod in world.cache.of_processor(POD, namespace, name)
         if ready(pod) and pod["status"].get("podIP")
     ]
+
+
+def spokesmen(pods: Sequence[PodAddress], seen: Look) -> Sequence[PodAddress]:
+    """Return the pods to speak to about sessions: each of them, or one that answers where they share their stores."""
+    answering = [pod for pod, sight in zip(pods, seen.sights, strict=True) if sight.state is not None]
+    return answering[:1] if answering and answering[0].shared else pods
 
 
 async def look(world: World, processor: Manifest, record: ParametersRecord, *, max_age: float) -> Look:
@@ -91,7 +98,7 @@ async def _withdraw_orphans(world: World, processor: Manifest, pods: Sequence[Po
     if not unknown:
         return
     for uid in sorted(unknown - await world.cluster.uids(SESSION, namespace)):
-        for pod in pods:
+        for pod in spokesmen(pods, seen):
             await world.sessions.withdraw(pod, uid)
         seen.sessions.pop(uid, None)
 

@@ -119,12 +119,16 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PodAddress:
-    """Where one pod's internal API is, and the token that opens it."""
+    """Where one pod's internal API is, and the token that opens it.
+
+    `shared`: what it is told of sessions holds for every pod of the processor.
+    """
 
     name: str
     uid: str
     ip: str
     token: str
+    shared: bool = False
 
 
 class Sessions(Protocol):

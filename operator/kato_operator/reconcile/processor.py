@@ -6,6 +6,7 @@ and begun again (spec: operator.md, "Level-triggered").
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, POD, PROCESSOR, Manifest
@@ -24,6 +25,7 @@ from kato_operator.reconcile.statuses import (
     write_paused,
     write_status,
 )
+from kato_operator.reconcile.stores import stores_of
 from kato_operator.reconcile.world import FRESH_SECONDS, World, soonest
 from kato_operator.status.observed import Observed, Problem
 from kato_operator.status.processor import COUNTERS, processor_status
@@ -48,6 +50,7 @@ class ProcessorStory:
         body = self._world.cache.get(PROCESSOR, key.namespace, key.name)
         if body is None:
             self._world.observations.forget(key)
+            self._world.secrets.forget(key)
             return None
         # 2. One that is to go, goes; one that is paused is left as it is.
         if body["metadata"].get("deletionTimestamp"):
@@ -65,8 +68,8 @@ class ProcessorStory:
         # 4. Memory that is to go with the object holds it until it is gone.
         if await self._set_finalizer(body, subject):
             return 0.0
-        # 5. The children.
-        outcome = await self._children.settle(subject)
+        # 5. The children, once the stores are known.
+        outcome = await self._settle(key, subject)
         # 6. The pods: parameters live, orphans withdrawn, counts read; then the status.
         return soonest(outcome.again(), await self._observe(body, subject, outcome))
 
@@ -94,6 +97,14 @@ class ProcessorStory:
         stored = await self._world.cluster.set_finalizers(PROCESSOR, body, [*others, FINALIZER] if wanted else others)
         self._world.cache.put(PROCESSOR, stored)
         return True
+
+    async def _settle(self, key: Key, subject: Subject) -> Outcome:
+        """Bring the children to what is wanted; without the stores that they need, what runs is left running."""
+        try:
+            stores = await stores_of(self._world, key, subject.spec.storage, subject.storage)
+        except Rejected as error:
+            return Outcome(problems=[Problem.of(error)])
+        return await self._children.settle(replace(subject, stores=stores))
 
     async def _observe(self, body: Manifest, subject: Subject, outcome: Outcome) -> float | None:
         """Look at the pods and report; return when to look again."""

@@ -103,11 +103,15 @@ class Rounds:
         await sweep(self._world)
 
     async def look_at_secrets(self) -> None:
-        """See whether the Secrets of our own are as they were: they may be read, but not watched."""
-        secrets = list(self._world.cache.all(SECRET))
-        pause = max(self._secret_round / max(len(secrets), 1), 1 / SECRETS_PER_SECOND)
-        await asyncio.sleep(0 if secrets else self._secret_round)
-        for secret in secrets:
+        """See whether Secrets are as they were, our own and those of stores: they may be read, but not watched."""
+        ours, others = list(self._world.cache.all(SECRET)), self._world.secrets.places
+        count = len(ours) + len(others)
+        pause = max(self._secret_round / max(count, 1), 1 / SECRETS_PER_SECOND)
+        await asyncio.sleep(0 if count else self._secret_round)
+        for secret in ours:
             await asyncio.sleep(pause)
             live = await self._world.cluster.get(SECRET, *place_of(secret))
             self._feed.seen(SECRET, live or secret, gone=live is None)
+        for place in others:
+            await asyncio.sleep(pause)
+            await self._world.secrets.look(place)

@@ -15,7 +15,7 @@ from typing import Any
 from kato_operator.desired.kinds import PROCESSOR, SESSION, Manifest
 from kato_operator.desired.names import endpoint
 from kato_operator.reconcile.judge import Judge
-from kato_operator.reconcile.pods import addresses
+from kato_operator.reconcile.pods import addresses, spokesmen
 from kato_operator.reconcile.ports import Happening, Key, PodAddress, Refused
 from kato_operator.reconcile.statuses import (
     is_counters_alone,
@@ -124,8 +124,9 @@ class SessionStory:
             return Found(endpoint=url)
         if known is not None and known.generation >= generation and not _to_renew(session, known):
             return Found(known, url)
+        record = session.record(uid, generation)
         try:
-            declared = [await world.sessions.declare(pod, session.record(uid, generation)) for pod in pods][-1]
+            declared = [await world.sessions.declare(pod, record) for pod in spokesmen(pods, seen)][-1]
         except (Transient, Refused) as error:
             again = REFUSED_SECONDS if isinstance(error, Refused) else max(error.retry_after, SILENT_SECONDS)
             reason = error.reason if isinstance(error, Refused) else "NotMadeYet"

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kato_operator.desired.kinds import PROCESSOR, SESSION, Manifest
+from kato_operator.desired.stores import Sources
 from kato_operator.reconcile.cache import Cache, place_of
 from kato_operator.reconcile.feed import Add
 from kato_operator.reconcile.observations import Observations
 from kato_operator.reconcile.ports import Clock, Cluster, Key, Sessions
+from kato_operator.reconcile.secrets import Secrets
 
 # How old an answer of a pod may be when counters are written from it: so every change shows in time.
 FRESH_SECONDS = 5.0
@@ -30,6 +32,8 @@ class Policy:
     counters_seconds: float
     cleanup_seconds: float
     new_token: Callable[[], str]
+    # The Secrets of the stores for processors that name none; None: such a processor's memory is embedded.
+    stores: Sources | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class World:
     clock: Clock
     cache: Cache
     observations: Observations
+    secrets: Secrets
     add: Add
     policy: Policy
     # UID of a processor -> its pods' token; UID of an object -> when counters in its status were last written.

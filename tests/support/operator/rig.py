@@ -11,6 +11,7 @@ from typing import Any
 
 from kato_operator.desired.kinds import DEPLOYMENT, POD, PROCESSOR, SESSION, Kind, Manifest
 from kato_operator.desired.names import labels
+from kato_operator.desired.stores import Sources
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.children import Children
 from kato_operator.reconcile.feed import Feed
@@ -21,6 +22,7 @@ from kato_operator.reconcile.ports import Key
 from kato_operator.reconcile.processor import ProcessorStory
 from kato_operator.reconcile.queue import WorkQueue
 from kato_operator.reconcile.rounds import Rounds
+from kato_operator.reconcile.secrets import Secrets
 from kato_operator.reconcile.session import SessionStory
 from kato_operator.reconcile.workers import Story
 from kato_operator.reconcile.world import Policy, World
@@ -36,17 +38,26 @@ STEPS = 500
 class Rig:
     """One operator process; a second one on the same cluster, pods and clock is its restart."""
 
-    def __init__(self, cluster: FakeCluster, pods: PodsInProcess, clock: HeldClock, *, cleanup: float = 60) -> None:
+    def __init__(
+        self,
+        cluster: FakeCluster,
+        pods: PodsInProcess,
+        clock: HeldClock,
+        *,
+        cleanup: float = 60,
+        stores: Sources | None = None,
+    ) -> None:
         self.cluster, self.pods, self.clock = cluster, pods, clock
         self.queue = WorkQueue(lambda: 1.0)
         self.cache = Cache()
         tokens = itertools.count()
-        policy = Policy("kato-service:test", 30.0, cleanup, lambda: f"token-{next(tokens)}")
+        policy = Policy("kato-service:test", 30.0, cleanup, lambda: f"token-{next(tokens)}", stores)
         observations = Observations(
             pods, clock, lambda key, before, seen: wake_sessions(self.cache, self.add, key, before, seen)
         )
-        self.world = World(cluster, pods, clock, self.cache, observations, self.add, policy)
-        judge = Judge()
+        secrets = Secrets(cluster, self.add)
+        self.world = World(cluster, pods, clock, self.cache, observations, secrets, self.add, policy)
+        judge = Judge(shared=stores is not None)
         self.stories: dict[str, Story] = {
             PROCESSOR.name: ProcessorStory(self.world, judge, Children(self.world)),
             SESSION.name: SessionStory(self.world, judge),
@@ -147,10 +158,10 @@ def pod(processor: str, ip: str, conditions: Iterable[dict[str, str]], **status:
     return POD.manifest(metadata, status={"podIP": ip, "conditions": list(conditions), **status})
 
 
-def new_rig(*, cleanup: float = 60) -> Rig:
-    """Return an operator on an empty cluster."""
+def new_rig(*, cleanup: float = 60, stores: Sources | None = None) -> Rig:
+    """Return an operator on an empty cluster, where the chart names `stores` or none."""
     clock = HeldClock()
-    return Rig(FakeCluster(clock), PodsInProcess(clock), clock, cleanup=cleanup)
+    return Rig(FakeCluster(clock), PodsInProcess(clock), clock, cleanup=cleanup, stores=stores)
 
 
 def restarted(rig: Rig) -> Rig:

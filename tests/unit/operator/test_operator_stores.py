@@ -1,0 +1,194 @@
+"""External storage: which stores a processor has, what its pods are told of them, and what a Secret may lack."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, DISRUPTION_BUDGET, PROCESSOR, SECRET, SESSION, Manifest
+from kato_operator.desired.stores import MONGODB_FIELD, REDIS_FIELD, Source, Sources
+from kato_operator.settings import OperatorSettings
+from kato_spec.keys import database_name
+from tests.support.operator.rig import NAMESPACE, Rig, new_rig
+from tests.support.operator.subjects import SHARED
+from tests.support.operator.walk import applied, children
+
+URI, URL = "mongodb://u:hush@m/", "redis://:hush@r/0"
+STORAGE = SHARED["storage"]
+CHART = Sources(Source(MONGODB_FIELD, "system", "given", "uri"), Source(REDIS_FIELD, "system", "given", "url"))
+DERIVED = database_name(NAMESPACE, "broad")
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = new_rig()
+    await made.start()
+    yield made
+    await made.pods.stop()
+
+
+def secret(rig: Rig, name: str, *, namespace: str = NAMESPACE, **values: str) -> None:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    rig.cluster.objects.pop((SECRET, namespace, name), None)
+    rig.cluster.put(SECRET, SECRET.manifest({"name": name, "namespace": namespace}, data=data))
+
+
+def stores(rig: Rig) -> None:
+    secret(rig, "m", uri=URI)
+    secret(rig, "r", url=URL)
+
+
+def template(rig: Rig) -> Manifest:
+    found: Manifest = rig.get(DEPLOYMENT, "kato-broad")["spec"]["template"]
+    return found
+
+
+def settings(rig: Rig) -> dict[str, Any]:
+    (container,) = template(rig)["spec"]["containers"]
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
+
+
+async def test_pods_read_their_stores_from_the_secrets_and_have_no_volume(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE, replicas=2)
+    assert rig.find(CLAIM, "kato-broad-memory") is None
+    assert rig.find(DISRUPTION_BUDGET, "kato-broad")
+    told = settings(rig)
+    assert told["KATO_MONGODB_URI"] == {"secretKeyRef": {"name": "m", "key": "uri"}}
+    assert told["KATO_REDIS_URL"] == {"secretKeyRef": {"name": "r", "key": "url"}}
+    assert told["KATO_MONGODB_DATABASE"] == DERIVED
+    assert told["KATO_REPLICA_NAME"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert "KATO_DATA_DIR" not in told
+    assert {volume["name"] for volume in template(rig)["spec"]["volumes"]} == {"parameters", "tmp"}
+    assert rig.get(PROCESSOR, "broad")["status"]["storage"] == {"type": "External", "database": DERIVED}
+
+
+async def test_what_the_secrets_hold_stands_nowhere_else(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE, replicas=2)
+    shown = [item for (kind, _, _), item in rig.cluster.objects.items() if kind is not SECRET]
+    assert "hush" not in str(shown)
+    assert base64.b64encode(URI.encode()).decode() not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("held", "reason", "said"),
+    [
+        (None, "SecretNotFound", "Secret space/m is not there"),
+        ({"other": URI}, "SecretKeyNotFound", "Secret space/m has no key uri"),
+        ({"uri": "hush"}, "SecretInvalid", "mongodb://"),
+        ({"uri": f"{URI}\n"}, "SecretInvalid", "line break"),
+    ],
+)
+async def test_what_a_secret_lacks_is_said_and_heals_by_itself(
+    rig: Rig, held: dict[str, str] | None, reason: str, said: str
+) -> None:
+    secret(rig, "r", url=URL)
+    if held:
+        secret(rig, "m", **held)
+    await applied(rig, storage=STORAGE)
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", reason)
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", reason)
+    status = str(rig.get(PROCESSOR, "broad")["status"])
+    assert said in status
+    assert MONGODB_FIELD in status
+    assert "hush" not in status
+    assert rig.find(DEPLOYMENT, "kato-broad") is None
+    stores(rig)
+    await rig.rounds.look_at_secrets()
+    await rig.settle()
+    assert rig.find(DEPLOYMENT, "kato-broad")
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
+
+
+async def test_a_secret_that_comes_is_noticed_by_the_next_try(rig: Rig) -> None:
+    await applied(rig, storage=STORAGE)
+    stores(rig)
+    await rig.forward(6)
+    assert rig.find(DEPLOYMENT, "kato-broad")
+
+
+async def test_a_changed_secret_makes_new_pods_and_a_label_on_it_none(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE)
+    before = template(rig)
+    rig.cluster.put(SECRET, {"metadata": {"name": "m", "namespace": NAMESPACE, "labels": {"a": "b"}}})
+    await rig.rounds.look_at_secrets()
+    await rig.settle()
+    assert template(rig) == before
+    secret(rig, "m", uri="mongodb://u:hush@elsewhere/")
+    await rig.rounds.look_at_secrets()
+    await rig.settle()
+    assert template(rig) != before
+
+
+async def test_a_secret_that_went_leaves_running_what_runs(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE)
+    await rig.pod_runs("broad")
+    before = template(rig)
+    rig.cluster.remove(SECRET, NAMESPACE, "m")
+    await rig.rounds.look_at_secrets()
+    await rig.settle()
+    assert template(rig) == before
+    assert rig.condition(PROCESSOR, "broad", "Ready")[0] == "True"
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "SecretNotFound")
+
+
+async def test_another_database_would_be_another_memory(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE)
+    external = STORAGE["external"]
+    other = {**external["mongodb"], "database": "other"}
+    await applied(rig, storage={"external": {**external, "mongodb": other}})
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "InvalidSpec")
+    assert settings(rig)["KATO_MONGODB_DATABASE"] == DERIVED
+
+
+async def test_the_charts_stores_reach_the_namespace_as_a_secret() -> None:
+    rig = new_rig(stores=CHART)
+    await rig.start()
+    secret(rig, "given", namespace="system", uri=URI, url=URL)
+    await applied(rig)
+    copy = rig.get(SECRET, "kato-broad-stores")
+    assert {key: base64.b64decode(value).decode() for key, value in copy["data"].items()} == {"uri": URI, "url": URL}
+    assert copy["metadata"]["ownerReferences"][0]["name"] == "broad"
+    assert settings(rig)["KATO_REDIS_URL"] == {"secretKeyRef": {"name": "kato-broad-stores", "key": "url"}}
+    assert rig.get(PROCESSOR, "broad")["status"]["storage"]["type"] == "External"
+
+
+async def test_what_was_resolved_is_kept_when_the_chart_names_stores_later(rig: Rig) -> None:
+    await applied(rig)
+    again = Rig(rig.cluster, rig.pods, rig.clock, stores=CHART)
+    await again.start()
+    assert again.get(PROCESSOR, "broad")["status"]["storage"]["type"] == "Embedded"
+    assert (SECRET, "kato-broad-stores") not in children(again)
+
+
+async def test_a_chart_that_names_no_stores_any_more_is_said() -> None:
+    rig = new_rig(stores=CHART)
+    await rig.start()
+    secret(rig, "given", namespace="system", uri=URI, url=URL)
+    await applied(rig)
+    again = Rig(rig.cluster, rig.pods, rig.clock)
+    await again.start()
+    assert again.condition(PROCESSOR, "broad", "Degraded") == ("True", "StoresNotNamed")
+
+
+async def test_one_of_the_replicas_is_told_of_a_session(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE)
+    await rig.pod_runs("broad")
+    rig.user_applies(SESSION, "reader", processorRef={"name": "broad"})
+    await rig.settle()
+    assert rig.get(SESSION, "reader")["status"]["phase"] == "Active"
+
+
+def test_one_store_of_the_chart_needs_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KATO_OPERATOR_STORES_REDIS_SECRET", "given")
+    with pytest.raises(ValidationError, match="needed together"):
+        OperatorSettings()
