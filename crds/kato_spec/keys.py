@@ -9,6 +9,8 @@ import hashlib
 import re
 
 GROUP = "kato.dev"
+# The collections of a processor's Mongo database.
+MONGODB_COLLECTIONS = ("entry", "kb", "pattern", "schema", "vector")
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 

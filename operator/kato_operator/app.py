@@ -31,7 +31,7 @@ from kato_operator.reconcile.fence import Fence
 from kato_operator.reconcile.judge import Judge
 from kato_operator.reconcile.observations import Observations
 from kato_operator.reconcile.pods import wake_sessions
-from kato_operator.reconcile.ports import Cluster, Key, Sessions
+from kato_operator.reconcile.ports import Cluster, Key, Sessions, StoresPort
 from kato_operator.reconcile.processor import ProcessorStory
 from kato_operator.reconcile.queue import WorkQueue
 from kato_operator.reconcile.rounds import Rounds
@@ -40,6 +40,7 @@ from kato_operator.reconcile.session import SessionStory
 from kato_operator.reconcile.workers import Workers
 from kato_operator.reconcile.world import Policy, World
 from kato_operator.sessions.internal import InternalApi
+from kato_operator.sessions.purge import Purge
 from kato_operator.settings import OperatorSettings
 from kato_operator.telemetry.metrics import Telemetry
 from kato_operator.telemetry.server import serving
@@ -84,7 +85,7 @@ async def run(settings: OperatorSettings) -> int:
         sessions = await stack.enter_async_context(InternalApi(fence, INTERNAL_PORT))
         log.info("serving metrics and health", host=settings.host, port=port)
         cluster = KubeCluster(rest, fence, settings.watch_namespaces, instance=settings.pod_name, wrote=telemetry.wrote)
-        leader = Leader(settings, cluster, sessions, cache, queue, telemetry)
+        leader = Leader(settings, cluster, sessions, Purge(fence), cache, queue, telemetry)
         lead = leader.lead(lambda tell: watch(tell, rest.credentials, settings.watch_namespaces, stop.install))
         if settings.leader_election:
             return await _elected(_election(settings, rest, fence, clock), stop, telemetry, lead)
@@ -143,6 +144,7 @@ class Leader:
         settings: OperatorSettings,
         cluster: Cluster,
         sessions: Sessions,
+        stores: StoresPort,
         cache: Cache,
         queue: WorkQueue,
         telemetry: Telemetry,
@@ -161,7 +163,7 @@ class Leader:
             new_token=lambda: secrets.token_urlsafe(32),
             stores=_stores(settings),
         )
-        world = World(cluster, sessions, clock, cache, observations, Secrets(cluster, add), add, policy)
+        world = World(cluster, sessions, stores, clock, cache, observations, Secrets(cluster, add), add, policy)
         judge = Judge(shared=policy.stores is not None)
         self._processor_story = ProcessorStory(world, judge, Children(world))
         self._session_story = SessionStory(world, judge)

@@ -20,6 +20,7 @@ FORBIDDEN_IMPORTS = {
     "spec": ("crds/kato_spec/keys.py", "import kato_operator"),
     "service-apart": ("service/kato_service/settings.py", "import kato_operator"),
     "operator-apart": ("operator/kato_operator/local/names.py", "import kato_service"),
+    "operator-stores": ("operator/kato_operator/reconcile/ports.py", "import pymongo"),
     "client-apart": ("service/kato_client/errors.py", "import kato_service"),
     "service-walk": ("service/kato_service/engine/model.py", "import kato_service.processor.ports"),
     "settings": ("service/kato_service/processor/ports.py", "import kato_service.settings"),

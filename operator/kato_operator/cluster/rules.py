@@ -61,8 +61,8 @@ RULES: Sequence[Rule] = (
     _rule(("update",), PROCESSOR, subresource="/finalizers"),
     # create and patch: both are asked for by a server-side apply. What a processor always has goes with its owner;
     # delete is for what comes and goes with the spec, and for memory.
-    _rule((*WATCH, *MAKE), SERVICE, CONFIG_MAP),
-    _rule((*WATCH, *MAKE, "delete"), SERVICE_ACCOUNT, CLAIM),
+    _rule((*WATCH, *MAKE), SERVICE),
+    _rule((*WATCH, *MAKE, "delete"), CONFIG_MAP, SERVICE_ACCOUNT, CLAIM),
     _rule((*WATCH, *MAKE, "delete"), DEPLOYMENT),
     _rule((*WATCH, *MAKE), NETWORK_POLICY),
     _rule((*WATCH, *MAKE, "delete"), DISRUPTION_BUDGET),

@@ -62,6 +62,11 @@ def stores_secret_name(processor: str) -> str:
     return f"{child_name(processor)}-stores"
 
 
+def memory_note_name(processor: str) -> str:
+    """Return the name of the ConfigMap that notes which memory in shared stores is to go with its processor."""
+    return f"{child_name(processor)}-memory"
+
+
 def endpoint(processor: str, namespace: str, port: int) -> str:
     """Return the URL of a processor's API inside the cluster."""
     return f"http://{child_name(processor)}.{namespace}.svc:{port}"

@@ -15,8 +15,15 @@ import structlog
 
 from kato_operator.desired.children import children, unwanted
 from kato_operator.desired.compare import digest, drift, stamped, without_extras
-from kato_operator.desired.kinds import BY_NAME, CLAIM, DEPLOYMENT, PROCESSOR, Kind, Manifest
-from kato_operator.desired.names import FIELD_MANAGER, MANAGED_BY_LABEL, PROCESSOR_LABEL, claim_name
+from kato_operator.desired.kinds import BY_NAME, CLAIM, CONFIG_MAP, DEPLOYMENT, PROCESSOR, Kind, Manifest
+from kato_operator.desired.memory import memory_note
+from kato_operator.desired.names import (
+    FIELD_MANAGER,
+    MANAGED_BY_LABEL,
+    PROCESSOR_LABEL,
+    claim_name,
+    memory_note_name,
+)
 from kato_operator.desired.subject import Subject
 from kato_operator.reconcile.ports import INVALID, Refused
 from kato_operator.reconcile.world import World
@@ -60,9 +67,8 @@ class Children:
         self._world = world
         self._unyielding: dict[tuple[str, str, str], tuple[str, ...]] = {}
 
-    async def settle(self, subject: Subject) -> Outcome:
-        """Bring every child of `subject` to what is wanted."""
-        outcome = Outcome()
+    async def settle(self, subject: Subject, outcome: Outcome) -> None:
+        """Bring every child of `subject` to what is wanted; `outcome` is told what came of it."""
         claim = self._world.cache.get(CLAIM, subject.namespace, claim_name(subject.name))
         wanted = children(subject, claim)
         first = [manifest for manifest in wanted if manifest["kind"] != DEPLOYMENT.name]
@@ -74,7 +80,14 @@ class Children:
             (deployment,) = [manifest for manifest in wanted if manifest["kind"] == DEPLOYMENT.name]
             await self._settle_one(subject, deployment, outcome)
         await self._remove(subject, unwanted(wanted))
-        return outcome
+
+    async def settle_note(self, subject: Subject, outcome: Outcome) -> None:
+        """Note which memory is to go with the processor, or take such a note away."""
+        note = memory_note(subject)
+        if note is not None:
+            await self._settle_one(subject, note, outcome)
+        else:
+            await self._delete(subject, CONFIG_MAP, memory_note_name(subject.name))
 
     async def _settle_one(self, subject: Subject, wanted: Manifest, outcome: Outcome) -> None:
         """Bring one child to what is wanted, or say why not."""
@@ -141,9 +154,13 @@ class Children:
     async def _remove(self, subject: Subject, kinds: Sequence[Kind]) -> None:
         """Delete children that are no longer wanted."""
         for kind in kinds:
-            live = self._world.cache.get(kind, subject.namespace, child_name(subject.name))
-            if live is not None and standing(live, subject.uid, subject.name) is Standing.OURS:
-                await self._world.cluster.delete(kind, live)
+            await self._delete(subject, kind, child_name(subject.name))
+
+    async def _delete(self, subject: Subject, kind: Kind, name: str) -> None:
+        """Delete an object if it is there and ours."""
+        live = self._world.cache.get(kind, subject.namespace, name)
+        if live is not None and standing(live, subject.uid, subject.name) is Standing.OURS:
+            await self._world.cluster.delete(kind, live)
 
 
 def standing(live: Manifest, uid: str, processor: str) -> Standing:

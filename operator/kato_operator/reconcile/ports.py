@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 from kato_operator.desired.kinds import Kind, Manifest
+from kato_operator.desired.stores import Stores
 from kato_spec.errors import Rejected, Transient
 from kato_spec.records import DeclarationRecord, DeclaredSession, ParametersRecord, StateRecord
 
@@ -129,6 +130,18 @@ class PodAddress:
     ip: str
     token: str
     shared: bool = False
+
+
+class StoresPort(Protocol):
+    """What processors leave in stores that they share with others."""
+
+    async def remove(self, stores: Stores, seconds: float) -> list[str]:
+        """Remove all that is the processor's, within `seconds`; return what was left and why, in words.
+
+        Raises:
+            Transient: this process may not write now.
+        """
+        ...
 
 
 class Sessions(Protocol):

@@ -51,6 +51,7 @@ class ProcessorStory:
         if body is None:
             self._world.observations.forget(key)
             self._world.secrets.forget(key)
+            self._world.known_stores.pop(key, None)
             return None
         # 2. One that is to go, goes; one that is paused is left as it is.
         if body["metadata"].get("deletionTimestamp"):
@@ -66,10 +67,12 @@ class ProcessorStory:
             await write_status(self._world, PROCESSOR, body, status, COUNTERS)
             return None
         # 4. Memory that is to go with the object holds it until it is gone.
+        outcome = Outcome()
+        await self._children.settle_note(subject, outcome)
         if await self._set_finalizer(body, subject):
             return 0.0
         # 5. The children, once the stores are known.
-        outcome = await self._settle(key, subject)
+        await self._settle(key, subject, outcome)
         # 6. The pods: parameters live, orphans withdrawn, counts read; then the status.
         return soonest(outcome.again(), await self._observe(body, subject, outcome))
 
@@ -98,13 +101,14 @@ class ProcessorStory:
         self._world.cache.put(PROCESSOR, stored)
         return True
 
-    async def _settle(self, key: Key, subject: Subject) -> Outcome:
+    async def _settle(self, key: Key, subject: Subject, outcome: Outcome) -> None:
         """Bring the children to what is wanted; without the stores that they need, what runs is left running."""
         try:
             stores = await stores_of(self._world, key, subject.spec.storage, subject.storage)
         except Rejected as error:
-            return Outcome(problems=[Problem.of(error)])
-        return await self._children.settle(replace(subject, stores=stores))
+            outcome.problems.append(Problem.of(error))
+        else:
+            await self._children.settle(replace(subject, stores=stores), outcome)
 
     async def _observe(self, body: Manifest, subject: Subject, outcome: Outcome) -> float | None:
         """Look at the pods and report; return when to look again."""

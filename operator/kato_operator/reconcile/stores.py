@@ -5,7 +5,7 @@ Called by the story of a processor and by what removes memory.
 
 from __future__ import annotations
 
-from kato_operator.desired.stores import Stores, sources
+from kato_operator.desired.stores import Sources, Stores, sources
 from kato_operator.reconcile.ports import Key
 from kato_operator.reconcile.world import World
 from kato_spec.storage import Storage, StorageStatus
@@ -19,11 +19,16 @@ async def stores_of(world: World, key: Key, storage: Storage | None, resolved: S
     """
     if resolved.type != "External":
         return None
-    named = sources(key.namespace, storage, world.policy.stores)
-    return Stores(
-        key.namespace,
-        key.name,
-        str(resolved.database),
-        await world.secrets.url(key, named.mongodb),
-        await world.secrets.url(key, named.redis),
-    )
+    return await stores_in(world, key, str(resolved.database), sources(key.namespace, storage, world.policy.stores))
+
+
+async def stores_in(world: World, key: Key, database: str, named: Sources) -> Stores:
+    """Return the stores that Secrets name, for the processor of `key`.
+
+    Raises:
+        StoresMissing: as above.
+    """
+    mongodb_uri = await world.secrets.url(key, named.mongodb)
+    redis_url = await world.secrets.url(key, named.redis)
+    world.known_stores[key] = Stores(key.namespace, key.name, database, mongodb_uri, redis_url)
+    return world.known_stores[key]

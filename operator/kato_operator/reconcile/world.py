@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kato_operator.desired.kinds import PROCESSOR, SESSION, Manifest
-from kato_operator.desired.stores import Sources
+from kato_operator.desired.stores import Sources, Stores
 from kato_operator.reconcile.cache import Cache, place_of
 from kato_operator.reconcile.feed import Add
 from kato_operator.reconcile.observations import Observations
-from kato_operator.reconcile.ports import Clock, Cluster, Key, Sessions
+from kato_operator.reconcile.ports import Clock, Cluster, Key, Sessions, StoresPort
 from kato_operator.reconcile.secrets import Secrets
 
 # How old an answer of a pod may be when counters are written from it: so every change shows in time.
@@ -42,6 +42,7 @@ class World:
 
     cluster: Cluster
     sessions: Sessions
+    stores: StoresPort
     clock: Clock
     cache: Cache
     observations: Observations
@@ -51,6 +52,8 @@ class World:
     # UID of a processor -> its pods' token; UID of an object -> when counters in its status were last written.
     tokens: dict[str, str] = field(default_factory=dict)
     counted: dict[str, float] = field(default_factory=dict)
+    # Processor -> its stores: a namespace that goes may take the Secrets before the processor.
+    known_stores: dict[Key, Stores] = field(default_factory=dict)
 
 
 def key_of(manifest: Manifest) -> Key:

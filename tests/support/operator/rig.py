@@ -11,7 +11,7 @@ from typing import Any
 
 from kato_operator.desired.kinds import DEPLOYMENT, POD, PROCESSOR, SESSION, Kind, Manifest
 from kato_operator.desired.names import labels
-from kato_operator.desired.stores import Sources
+from kato_operator.desired.stores import Sources, Stores
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.children import Children
 from kato_operator.reconcile.feed import Feed
@@ -35,6 +35,19 @@ NAMESPACE = "space"
 STEPS = 500
 
 
+class StoresInMemory:
+    """The `StoresPort` in memory: whose memory was removed, and what keeps it from being removed."""
+
+    def __init__(self) -> None:
+        self.removed: list[Stores] = []
+        self.away: list[str] = []
+
+    async def remove(self, stores: Stores, seconds: float) -> list[str]:
+        assert seconds > 0
+        self.removed += [] if self.away else [stores]
+        return self.away
+
+
 class Rig:
     """One operator process; a second one on the same cluster, pods and clock is its restart."""
 
@@ -55,8 +68,8 @@ class Rig:
         observations = Observations(
             pods, clock, lambda key, before, seen: wake_sessions(self.cache, self.add, key, before, seen)
         )
-        secrets = Secrets(cluster, self.add)
-        self.world = World(cluster, pods, clock, self.cache, observations, secrets, self.add, policy)
+        secrets, self.stores = Secrets(cluster, self.add), StoresInMemory()
+        self.world = World(cluster, pods, self.stores, clock, self.cache, observations, secrets, self.add, policy)
         judge = Judge(shared=stores is not None)
         self.stories: dict[str, Story] = {
             PROCESSOR.name: ProcessorStory(self.world, judge, Children(self.world)),

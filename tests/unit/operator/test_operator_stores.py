@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, DISRUPTION_BUDGET, PROCESSOR, SECRET, SESSION, Manifest
+from kato_operator.desired.kinds import (
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    POD,
+    PROCESSOR,
+    SECRET,
+    SESSION,
+    Manifest,
+)
+from kato_operator.desired.memory import noted
 from kato_operator.desired.stores import MONGODB_FIELD, REDIS_FIELD, Source, Sources
 from kato_operator.settings import OperatorSettings
 from kato_spec.keys import database_name
@@ -192,3 +203,94 @@ def test_one_store_of_the_chart_needs_the_other(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("KATO_OPERATOR_STORES_REDIS_SECRET", "given")
     with pytest.raises(ValidationError, match="needed together"):
         OperatorSettings()
+
+
+NOTE = (CONFIG_MAP, "kato-broad-memory")
+
+
+async def doomed(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE, deletionPolicy="Delete")
+    await rig.pod_runs("broad")
+
+
+async def test_a_memory_goes_from_its_stores_after_the_pods_and_before_the_processor(rig: Rig) -> None:
+    await doomed(rig)
+    assert "hush" not in str(rig.get(*NOTE))
+    assert "ownerReferences" not in rig.get(*NOTE)["metadata"]
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.forward(3)
+    assert rig.find(DEPLOYMENT, "kato-broad") is None
+    assert rig.stores.removed == []
+    rig.cluster.remove(POD, NAMESPACE, "kato-broad-0")
+    await rig.forward(3)
+    (removed,) = rig.stores.removed
+    assert (removed.mongodb_uri, removed.redis_url, removed.database) == (URI, URL, DERIVED)
+    assert rig.find(PROCESSOR, "broad") is None
+    assert rig.find(*NOTE) is None
+
+
+async def test_stores_that_are_away_do_not_hold_a_processor_up_and_the_sweep_goes_after_them(rig: Rig) -> None:
+    await doomed(rig)
+    rig.stores.away = ["MongoDB database x (no answer in 5 s)"]
+    rig.cluster.remove(POD, NAMESPACE, "kato-broad-0")
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.forward(58)
+    assert rig.find(PROCESSOR, "broad")
+    await rig.forward(4)
+    assert rig.find(PROCESSOR, "broad") is None
+    (told,) = [happening for happening in rig.cluster.happenings if happening.reason == "MemoryLeft"]
+    assert "MongoDB database x" in told.note
+    await rig.rounds.sweep()
+    assert rig.find(*NOTE)
+    rig.stores.away = []
+    await rig.rounds.sweep()
+    assert rig.find(*NOTE) is None
+    assert len(rig.stores.removed) == 1
+
+
+async def test_retained_memory_is_never_removed_from_its_stores(rig: Rig) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE)
+    assert rig.find(*NOTE) is None
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.settle()
+    await rig.rounds.sweep()
+    assert rig.stores.removed == []
+
+
+async def test_a_policy_that_becomes_retain_takes_the_note_away(rig: Rig) -> None:
+    await doomed(rig)
+    await applied(rig, storage=STORAGE, deletionPolicy="Retain")
+    assert rig.find(*NOTE) is None
+    assert "finalizers" not in rig.get(PROCESSOR, "broad")["metadata"]
+
+
+async def test_a_namespace_that_took_secrets_and_notes_first_is_not_held_up(rig: Rig) -> None:
+    await doomed(rig)
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    for kind, name in [(SECRET, "m"), (SECRET, "r"), NOTE, (POD, "kato-broad-0")]:
+        rig.cluster.remove(kind, NAMESPACE, name)
+    await rig.rounds.look_at_secrets()
+    await rig.forward(5)
+    assert rig.find(PROCESSOR, "broad") is None
+    assert len(rig.stores.removed) == 1
+
+
+async def test_the_sweep_leaves_what_a_new_processor_of_the_name_has_found_again(rig: Rig) -> None:
+    await doomed(rig)
+    rig.stores.away = ["Redis keys"]
+    rig.cluster.remove(POD, NAMESPACE, "kato-broad-0")
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.forward(63)
+    rig.stores.away = []
+    await applied(rig, storage=STORAGE, deletionPolicy="Delete")
+    await rig.rounds.sweep()
+    assert rig.stores.removed == []
+    assert rig.find(*NOTE)
+
+
+def test_a_note_cannot_name_anothers_memory_in_the_charts_stores() -> None:
+    note = CONFIG_MAP.manifest({"name": "kato-broad-memory", "namespace": NAMESPACE}, data={"stores": "chart"})
+    assert noted(note, "broad", CHART) == (DERIVED, CHART)
+    assert noted({**note, "data": {"stores": "chart", "database": "other"}}, "broad", CHART) is None
