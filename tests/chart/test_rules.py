@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from kato_operator.cluster.rules import LEASE_RULES, RULES, Rule
+from kato_operator.cluster.rules import LEASE_RULES, RULES, STORES_RULES, Rule
 from tests.chart.rendering import SETS, Document, documents
 
 Grant = tuple[str, str, str]
@@ -48,11 +48,12 @@ def test_a_role_in_each_watched_namespace_and_none_for_the_cluster() -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_own_namespace_has_the_lease_by_name(name: str) -> None:
+def test_own_namespace_has_the_lease_and_the_secrets_of_stores_by_name(name: str) -> None:
     role = roles(name, "Role")["kato-system", OWN]
-    assert granted(role) == wanted(LEASE_RULES)
-    for rule in role["rules"]:
-        assert rule.get("resourceNames") == ["kato-operator"] or rule["verbs"] == ["create"]
+    named = name == "everything"
+    assert granted(role) == wanted(LEASE_RULES) | (wanted(STORES_RULES) if named else set())
+    by_name = {tuple(rule["resources"]): rule["resourceNames"] for rule in role["rules"] if rule["verbs"] != ["create"]}
+    assert by_name == {("leases",): ["kato-operator"]} | ({("secrets",): ["memory", "sessions"]} if named else {})
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -25,12 +25,9 @@ HIDDEN = {
     # Asked for by admission (OwnerReferencesPermissionEnforcement) before a child may block its owner: no request.
     ("kato.dev", "katoprocessors/finalizers", "update"),
 }
-# Made for external storage alone, which this version does not run yet.
-FOR_REPLICAS = {
-    (group, resource, verb)
-    for group, resource in (("policy", "poddisruptionbudgets"), ("autoscaling", "horizontalpodautoscalers"))
-    for verb in ("get", "create", "patch", "delete")
-}
+# Nothing is ever asked of them: the processor is suspended.
+STORES = {"mongodb": {"uriSecretRef": {"name": "stores"}}, "redis": {"urlSecretRef": {"name": "stores"}}}
+SHARED = {"storage": {"external": STORES}, "deletionPolicy": "Delete"}
 
 
 def granted() -> set[Grant]:
@@ -78,6 +75,21 @@ def live_a_life(space: Space) -> None:
     space.ready("broad")
 
 
+def live_with_replicas(space: Space) -> None:
+    """Have the operator do what it does for replicas alone: a budget, an autoscaler, a note on what is to go."""
+    urls = ("--from-literal=uri=mongodb://127.0.0.1:1", "--from-literal=url=redis://127.0.0.1:1")
+    space.kubectl("create", "secret", "generic", "stores", *urls)
+    space.processor("wide", **SHARED, replicas=2, autoscaling={"maxReplicas": 3})
+    for child in ("pdb/kato-wide", "hpa/kato-wide"):
+        eventually(lambda child=child: space.find(child), promised=PROMISED)
+    space.processor("wide", **SHARED, replicas=1, suspend=True)
+    for child in ("pdb/kato-wide", "hpa/kato-wide"):
+        eventually(lambda child=child: space.find(child) is None, promised=PROMISED)
+    space.processor("wide", **SHARED | {"deletionPolicy": "Retain"}, suspend=True)
+    eventually(lambda: space.find("configmap/kato-wide-memory") is None, promised=PROMISED)
+    space.kubectl("delete", "kproc/wide")
+
+
 def see_without_watches(space: Space, proxy: Proxy) -> None:
     """Change every kind while the watches show nothing: the resync finds it out, by reading object for object."""
     proxy.harm(mode="blind")
@@ -105,9 +117,10 @@ FOREIGN = [
 
 def test_every_right_is_used_and_none_is_missing(space: Space, proxy: Proxy, local_cluster: LocalCluster) -> None:
     live_a_life(space)
+    live_with_replicas(space)
     see_without_watches(space, proxy)
     account = f"system:serviceaccount:{space.namespace}:{ACCOUNT}"
-    wanted = granted() - HIDDEN - FOR_REPLICAS | {grant for grant in FOR_REPLICAS if grant[2] == "get"}
+    wanted = granted() - HIDDEN
 
     def unused() -> set[Grant]:
         return wanted - used(local_cluster, account)

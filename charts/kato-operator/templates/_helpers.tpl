@@ -93,6 +93,18 @@ app.kubernetes.io/component: gateway
   value: {{ include "kato.image" (dict "image" .Values.serviceImage "chart" .Chart) }}
 - name: KATO_OPERATOR_CLEANUP_DEADLINE_SECONDS
   value: {{ .Values.cleanupDeadlineSeconds | quote }}
+{{- with .Values.stores.external }}
+{{- if .mongodb.secret }}
+- name: KATO_OPERATOR_STORES_MONGODB_SECRET
+  value: {{ .mongodb.secret }}
+- name: KATO_OPERATOR_STORES_MONGODB_KEY
+  value: {{ .mongodb.key | quote }}
+- name: KATO_OPERATOR_STORES_REDIS_SECRET
+  value: {{ .redis.secret }}
+- name: KATO_OPERATOR_STORES_REDIS_KEY
+  value: {{ .redis.key | quote }}
+{{- end }}
+{{- end }}
 - name: KATO_OPERATOR_LOG_LEVEL
   value: {{ .Values.logLevel }}
 {{- end -}}

@@ -73,5 +73,8 @@ RULES: Sequence[Rule] = (
     _rule(("create",), EVENT),
 )
 
+# In the operator's own namespace, where the chart names stores.
+STORES_RULES: Sequence[Rule] = (_rule(("get",), SECRET),)
+
 # In the operator's own namespace.
 LEASE_RULES: Sequence[Rule] = (_rule(("get", "create", "update"), LEASE),)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import httpx
 
-from kato_operator.desired.names import endpoint
 from kato_spec.keys import API_VERSION
 from tests.support.cluster.cluster import Cluster
 from tests.support.eventually import eventually
@@ -88,12 +87,14 @@ class Space:
 
     def ask(self, method: str, processor: str, path: str, body: object = None) -> Json:
         """Send a request to a processor through its Service, and return the answer."""
-        url = endpoint(processor, self.namespace, 8000)
-        address = self.get(f"service/kato-{processor}")["spec"]["clusterIP"]
+        return self.ask_at(self.get(f"service/kato-{processor}")["spec"]["clusterIP"], method, path, body)
+
+    def ask_at(self, address: str, method: str, path: str, body: object = None) -> Json:
+        """Send a request to an address, of a Service or of one pod, and return the answer."""
         # Refused until kube-proxy, too, has heard of a pod that is Ready: tried again for some seconds.
         with self.cluster.entered(), httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=30) as client:
             answer = client.request(method, f"http://{address}:8000{path}", json=body)
-        assert answer.status_code == 200, (url, answer.text)
+        assert answer.status_code == 200, (path, answer.text)
         found: Json = answer.json()
         return found
 
