@@ -32,6 +32,7 @@ from kato_service.processor.processor import Processor
 from kato_service.processor.world import RandomIds, SystemClock
 from kato_service.settings import Settings
 from kato_service.stores.directory import DataDirectory
+from kato_service.stores.index_files import IndexFiles
 from kato_service.stores.memory import VolatileMemory, VolatileSessions
 from kato_service.stores.sqlite_memory import SqliteMemory
 from kato_service.stores.sqlite_sessions import SqliteSessions
@@ -209,7 +210,8 @@ def _open_stores(settings: Settings, held: ExitStack) -> Stores:
         return Stores(VolatileMemory(), VolatileSessions())
     directory = DataDirectory(settings.data_dir)
     held.callback(directory.release)
-    return Stores(SqliteMemory(directory.memory), SqliteSessions(directory.sessions))
+    memory = SqliteMemory(directory.memory, IndexFiles(directory.copies))
+    return Stores(memory, SqliteSessions(directory.sessions))
 
 
 def _external_stores(settings: Settings, mongodb_uri: str, redis_url: str) -> Stores:

@@ -57,7 +57,7 @@ def rows() -> Iterator[Row]:
         yield Row(SUITE, f"index, {size:,}", sum(matcher.memory().values()) / size, "bytes/pattern", goal=goal)
         yield learn_row(matcher, size)
         if size == SIZES[-1]:
-            yield from load_rows(matcher, records)
+            yield from load_rows(records)
         gc.unfreeze()
     yield Row(SUITE, "import of the extension", import_ms(), "ms", goal=10)
     yield Row(SUITE, "wheel", wheel_bytes() / 2**20, "MiB", goal=1)

@@ -22,7 +22,7 @@ def test_the_suite_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     matcher.load(RECORDS, {})
 
     latencies = list(engine.latency_rows(matcher, RECORDS))
-    loads = list(engine_load.load_rows(matcher, RECORDS))
+    loads = list(engine_load.load_rows(RECORDS))
 
     assert {row.peer for row in latencies} - {None} == PEERS
     assert all(row.value > 0 for row in (*latencies, *loads, engine.learn_row(matcher, len(RECORDS))))

@@ -141,3 +141,15 @@ class Matcher(Protocol):
 
     def memory(self) -> Mapping[str, int]:
         """Return the bytes that the index holds, by what for; nothing where they are not counted."""
+
+    def dump(self) -> bytes:
+        """Return all patterns in a form that `restore` reads faster than `load`; nothing where there is no such form.
+
+        A dump is a copy for a faster start, never the truth: keep beside it which fold of the log it is.
+        """
+
+    def restore(self, dump: bytes, vectors: Mapping[str, tuple[float, ...]]) -> bool:
+        """Put a dump's patterns and `vectors` into an empty KB.
+
+        False, and nothing changes, when the dump is damaged or of another form: load the records then.
+        """

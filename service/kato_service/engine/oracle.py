@@ -109,6 +109,14 @@ class OracleMatcher:
         """Return nothing: what Python's objects hold is not counted."""
         return {}
 
+    def dump(self) -> bytes:
+        """Return nothing: records are the only form."""
+        return b""
+
+    def restore(self, dump: bytes, vectors: Mapping[str, tuple[float, ...]]) -> bool:
+        """Return False: no dump is this one's."""
+        return False
+
     def _clear(self) -> None:
         self._records: dict[str, PatternRecord] = {}
         self._statistics = Statistics()

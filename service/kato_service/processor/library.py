@@ -91,10 +91,11 @@ class Library:
         return sum([await base.memory() for base in tuple(self._bases.values())])
 
     async def close(self) -> None:
-        """Fold every KB and let the threads go."""
+        """Fold every KB, leave a copy of its index for the next start, and let the threads go."""
         for base in self._bases.values():
             await base.commit(())
             await base.fold()
+            await base.keep_copy()
         self._threads.shutdown()
 
     async def _look_up(self, node: str) -> Knowledge:

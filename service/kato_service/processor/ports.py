@@ -26,11 +26,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A KB as folded up to entry `seq`; `patterns` yields them in chunks, each pattern once."""
+    """A KB as folded up to entry `seq`; `patterns` yields them in chunks, each pattern once.
+
+    `fold_id` is of this very fold and no other one ever made; None where the store gives its folds no ids.
+    """
 
     seq: int
     vectors: Mapping[str, tuple[float, ...]]
     patterns: AsyncIterator[Sequence[PatternRecord]]
+    fold_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,25 @@ class StoreUsage:
     limit: int | None = None
 
 
+class IndexCopies(Protocol):
+    """Copies of what a matcher holds, for a faster start: never the truth, and lost without harm. Called in threads."""
+
+    def find(self, node: str, fold_id: str) -> bytes | None:
+        """Return the copy of the KB of `node` as of that fold, or None."""
+
+    def keep(self, node: str, fold_id: str, dump: bytes) -> None:
+        """Put a copy in the place of the one before it; where that fails there is none."""
+
+    def drop(self, node: str) -> None:
+        """Remove the copy of the KB of `node`, if there is one."""
+
+
 class MemoryStore(Protocol):
     """The long-term memory of one processor: per node (KB) an append-only log and its fold."""
+
+    @property
+    def copies(self) -> IndexCopies | None:
+        """Where copies of the indexes may lie beside it; None where there is no such place."""
 
     async def append(self, node: str, entry: Entry) -> None:
         """Make `entry` durable. All of it or nothing; when this returns it survives power loss.

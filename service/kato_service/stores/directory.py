@@ -13,6 +13,7 @@ from kato_service.processor.errors import DataDirectoryInUse
 
 MEMORY_FILE = "memory.db"
 SESSIONS_FILE = "sessions.db"
+COPIES = "index"
 LOCK_FILE = "lock"
 
 
@@ -48,6 +49,11 @@ class DataDirectory:
     def sessions(self) -> Path:
         """The file of the sessions."""
         return self.path / SESSIONS_FILE
+
+    @property
+    def copies(self) -> Path:
+        """The directory of what a start reads in the place of the long-term memory, where it is there."""
+        return self.path / COPIES
 
     def release(self) -> None:
         """Let the directory go."""

@@ -34,6 +34,8 @@ class _Base:
 class VolatileMemory:
     """`MemoryStore` in this process."""
 
+    copies = None
+
     def __init__(self) -> None:
         self._bases: dict[str, _Base] = {}
 

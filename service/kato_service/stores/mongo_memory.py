@@ -46,6 +46,8 @@ Write = InsertOne[Document] | DeleteMany
 class MongoMemory:
     """`MemoryStore` behind a `MongoLink`, for any number of replicas."""
 
+    copies = None  # a replica may start on any machine
+
     def __init__(self, link: MongoLink) -> None:
         self._link = link
 

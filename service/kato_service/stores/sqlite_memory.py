@@ -6,6 +6,7 @@ log").
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -13,13 +14,14 @@ from pathlib import Path
 
 from kato_service.engine.model import PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken
-from kato_service.processor.ports import Entry, Fold, Snapshot, StoreUsage
+from kato_service.processor.ports import Entry, Fold, IndexCopies, Snapshot, StoreUsage
 from kato_service.stores import codec
 from kato_service.stores.sqlite_database import Database
 
-VERSION = 1
+VERSION = 2
+MIGRATIONS = {2: "ALTER TABLE kb ADD COLUMN fold_id TEXT;"}
 SCHEMA = """
-CREATE TABLE kb (id INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE, folded INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE kb (id INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE, folded INTEGER NOT NULL DEFAULT 0, fold_id TEXT);
 CREATE TABLE entry (
     kb INTEGER NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL, operations BLOB NOT NULL, PRIMARY KEY (kb, seq)
 ) WITHOUT ROWID;
@@ -36,14 +38,16 @@ CREATE TABLE vector (
 ) WITHOUT ROWID;
 """
 CHUNK = 2000
+FOLD_ID_BYTES = 16  # random: a file put back from a backup never says of other patterns that they are these
 
 
 class SqliteMemory:
     """`MemoryStore` in `path`; one process at a time, which the data directory's lock sees to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, copies: IndexCopies | None = None) -> None:
         """Open or create the file; raises as `Database` does."""
-        self.database = Database(path, schema=SCHEMA, version=VERSION, synchronous="FULL")
+        self.copies = copies
+        self.database = Database(path, schema=SCHEMA, version=VERSION, synchronous="FULL", migrations=MIGRATIONS)
 
     async def append(self, node: str, entry: Entry) -> None:
         """See `MemoryStore.append`."""
@@ -62,13 +66,15 @@ class SqliteMemory:
     async def load(self, node: str) -> Snapshot:
         """See `MemoryStore.load`."""
 
-        def head(connection: sqlite3.Connection) -> tuple[int, dict[str, tuple[float, ...]]]:
+        def head(connection: sqlite3.Connection) -> tuple[int, dict[str, tuple[float, ...]], str | None]:
             kb, folded = _find(connection, node)
             rows = connection.execute("SELECT symbol, body FROM vector WHERE kb = ?", (kb,))
-            return folded, {symbol: codec.load_vector(body) for symbol, body in rows}
+            vectors = {symbol: codec.load_vector(body) for symbol, body in rows}
+            (fold_id,) = connection.execute("SELECT fold_id FROM kb WHERE id = ?", (kb,)).fetchone() or (None,)
+            return folded, vectors, fold_id
 
-        seq, vectors = await self.database.run(head)
-        return Snapshot(seq, vectors, self._patterns(node, seq))
+        seq, vectors, fold_id = await self.database.run(head)
+        return Snapshot(seq, vectors, self._patterns(node, seq), fold_id)
 
     async def _patterns(self, node: str, seq: int) -> AsyncIterator[Sequence[PatternRecord]]:
         last = ""
@@ -160,7 +166,8 @@ def _fold(connection: sqlite3.Connection, node: str, fold: Fold) -> int:
         "INSERT OR REPLACE INTO vector VALUES (?, ?, ?)",
         [(kb, symbol, codec.dump_vector(vector)) for symbol, vector in fold.vectors.items()],
     )
-    connection.execute("UPDATE kb SET folded = ? WHERE id = ?", (fold.end, kb))
+    fold_id = secrets.token_hex(FOLD_ID_BYTES)
+    connection.execute("UPDATE kb SET folded = ?, fold_id = ? WHERE id = ?", (fold.end, fold_id, kb))
     connection.execute("DELETE FROM entry WHERE kb = ? AND seq <= ?", (kb, fold.end))
     connection.execute(
         "UPDATE operation SET at = ? WHERE kb = ? AND seq > ? AND seq <= ?", (fold.at, kb, fold.start, fold.end)
