@@ -17,24 +17,29 @@ OWN_LINKS = ("node0", "cni", "veth")
 
 @dataclass(frozen=True)
 class Traces:
-    """The namespaces of a cluster's processes and pods, by their kernel names, and the names its things go by."""
+    """The namespaces of a cluster's processes and pods, by their kernel names, and the names its things go by.
+
+    `newest`: when the last of its processes that was seen had started. The kernel gives the name of a namespace that is
+    gone to the next one, of another cluster perhaps; whoever lives in that one started later.
+    """
 
     namespaces: frozenset[str]
     words: tuple[str, ...]
     group: str
+    newest: float = 0.0
 
     def processes(self) -> set[str]:
         """Return the processes of the machine that live in the cluster's namespaces or name its files."""
         return {
             f"{process.pid} {' '.join(command)[:100]}"
-            for process in psutil.process_iter(["cmdline"])
+            for process in psutil.process_iter(["cmdline", "create_time"])
             if (command := process.info["cmdline"] or [])
-            and (any(word in part for word in self.words for part in command) or self.lives_in(process.pid))
+            and (any(word in part for word in self.words for part in command) or self._lives_in(process))
         }
 
-    def lives_in(self, pid: int) -> bool:
-        """Say whether a process is in one of the namespaces."""
-        return not self.namespaces.isdisjoint(namespaces_of(pid))
+    def _lives_in(self, process: psutil.Process) -> bool:
+        old = process.info["create_time"] <= self.newest
+        return old and not self.namespaces.isdisjoint(namespaces_of(process.pid))
 
     def mounts(self) -> set[str]:
         """Return the mounts of the machine's own mount namespace that belong to the cluster."""
@@ -55,7 +60,13 @@ def links() -> set[str]:
 def traces(cluster: LocalCluster) -> Traces:
     """Look at a cluster that is up: every namespace of every process in its box that is not the machine's own."""
     listed = cluster.box.check(["sh", "-c", "readlink /proc/[0-9]*/ns/* || true"]).split()
-    return Traces(frozenset(listed) - set(namespaces_of(os.getpid())), (str(cluster.at.path),), cluster.at.group)
+    namespaces = frozenset(listed) - set(namespaces_of(os.getpid()))
+    newest = max(
+        process.info["create_time"]
+        for process in psutil.process_iter(["create_time"])
+        if not namespaces.isdisjoint(namespaces_of(process.pid))
+    )
+    return Traces(namespaces, (str(cluster.at.path),), cluster.at.group, newest)
 
 
 def namespaces_of(pid: int) -> Iterator[str]:
