@@ -12,12 +12,13 @@ WITH_CARGO := $(CRATE)/with-cargo
 EXTENSION := service/kato_service/engine/_matcher*.so
 FAST_TESTS := tests/unit tests/rules
 OPERATOR_TESTS := tests/operator
-OTHER_CLUSTER_TESTS := tests/chart tests/cluster tests/e2e
+END_TO_END_TESTS := tests/e2e
+OTHER_CLUSTER_TESTS := tests/chart tests/cluster
 PYTEST := $(BIN)/python -m pytest -q
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-cluster-operator test-cluster-others test-matcher test-long check check-rust format generate bench wheel clean cluster cluster-exec cluster-down
+.PHONY: help run test test-cluster test-cluster-operator test-cluster-e2e test-cluster-others test-matcher test-long check check-rust format generate bench wheel clean cluster cluster-exec cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,16 +62,19 @@ check-rust: $(VENV)/.dev ## format, lint and unit tests of the fast matcher's cr
 
 test: check check-rust ## every test, those on a real Kubernetes too, raised for them (Debian, root)
 	$(PYTEST) -n 2 --dist loadfile -m 'not long' \
-		$(addprefix --ignore=,$(FAST_TESTS) $(OPERATOR_TESTS) $(OTHER_CLUSTER_TESTS)) tests
+		$(addprefix --ignore=,$(FAST_TESTS) $(OPERATOR_TESTS) $(END_TO_END_TESTS) $(OTHER_CLUSTER_TESTS)) tests
 	$(MAKE) test-cluster
 
-# Two clusters side by side, each for half of the tests: most of their time goes by waiting.
+# Clusters side by side, each for a part of the tests: most of their time goes by waiting.
 test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes alone
 	$(BIN)/python -m tests.support.cluster prepare
-	$(MAKE) --jobs=2 --keep-going test-cluster-operator test-cluster-others
+	$(MAKE) --jobs=3 --keep-going test-cluster-operator test-cluster-e2e test-cluster-others
 
 test-cluster-operator: $(VENV)/.dev
-	$(PYTEST) -m 'not long' $(OPERATOR_TESTS)
+	$(PYTEST) -n 2 --dist loadfile -m 'not long' $(OPERATOR_TESTS)
+
+test-cluster-e2e: $(VENV)/.dev
+	$(PYTEST) -m 'not long' $(END_TO_END_TESTS)
 
 test-cluster-others: $(VENV)/.dev
 	$(PYTEST) -m 'not long' $(OTHER_CLUSTER_TESTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
@@ -86,10 +86,27 @@ def network(cluster: Cluster) -> Iterator[None]:
         yield
 
 
+Delete = Callable[[str], None]
+
+
+@pytest.fixture(scope="session")
+def delete_namespace(cluster: Cluster) -> Iterator[Delete]:
+    """Deletes a namespace and goes on; after the last test all of them must be gone, held up by nothing of ours."""
+    leaving: list[str] = []
+
+    def delete(name: str) -> None:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        leaving.append(name)
+
+    yield delete
+    for name in leaving:
+        cluster.kubectl("wait", "--for=delete", f"namespace/{name}", "--timeout=120s", timeout=130)
+
+
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
+def namespace(cluster: Cluster, delete_namespace: Delete) -> Iterator[str]:
     """A fresh namespace that enforces the restricted profile; it goes after the test."""
     name = f"t-{os.urandom(4).hex()}"
     cluster.apply(restricted_namespace(name))
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    delete_namespace(name)

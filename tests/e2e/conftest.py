@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,10 +21,15 @@ def release(cluster: Cluster, project_images: list[Image]) -> Release:
 
 
 @pytest.fixture(scope="module")
-def space(release: Release, python_image: str, request: pytest.FixtureRequest) -> Iterator[Space]:
+def space(
+    release: Release,
+    python_image: str,
+    request: pytest.FixtureRequest,
+    delete_namespace: Callable[[str], None],
+) -> Iterator[Space]:
     """A namespace for one file of tests, with a client pod in it."""
     name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
     opened = open_space(release.cluster, f"e2e-{name}", python_image)
     opened.start_client()
     yield opened
-    opened.end()
+    delete_namespace(opened.name)

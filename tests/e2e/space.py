@@ -113,10 +113,6 @@ class Space:
         (pod,) = self.get("pods", "--selector", f"kato.dev/processor={processor}")["items"]
         return pod
 
-    def end(self) -> None:
-        """Delete the namespace and wait until it is gone: nothing of ours may hold it up."""
-        self.cluster.kubectl("delete", "namespace", self.name, "--wait", "--timeout=120s", timeout=130)
-
 
 def open_space(cluster: Cluster, name: str, image: str) -> Space:
     """Make a namespace that takes pods of the `restricted` profile alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,13 @@ def scale(cluster: Cluster, deployment: dict[str, dict[str, str]], replicas: obj
 
 
 @pytest.fixture(scope="module")
-def home(cluster: Cluster, crds: None, project_images: list[Image], no_other_operator: None) -> Iterator[str]:
+def home(
+    cluster: Cluster,
+    crds: None,
+    project_images: list[Image],
+    no_other_operator: None,
+    delete_namespace: Callable[[str], None],
+) -> Iterator[str]:
     """A namespace in which the operator may do what it must."""
     name = f"op-{os.urandom(4).hex()}"
     cluster.apply(restricted_namespace(name))
@@ -55,7 +61,7 @@ def home(cluster: Cluster, crds: None, project_images: list[Image], no_other_ope
     for held in cluster.kubectl("get", "kproc", "--namespace", name, "-o", "name").split():  # what a failed test left
         patch = '{"metadata":{"finalizers":null}}'
         cluster.kubectl("patch", held, "--namespace", name, "--type=merge", "--patch", patch)
-    cluster.kubectl("delete", "namespace", name, "--timeout=90s")
+    delete_namespace(name)
 
 
 @pytest.fixture(scope="module")
