@@ -15,6 +15,8 @@ OPERATOR_TESTS := tests/operator
 END_TO_END_TESTS := tests/e2e
 OTHER_CLUSTER_TESTS := tests/chart tests/cluster
 PYTEST := $(BIN)/python -m pytest -q
+# Where it is set, each of the many processes that are started here would compile this project's sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from kato_cli.terminal import notice
+from kato_service.imports import quick
 
 Level = Literal["debug", "info", "warning", "error"]
 LogForm = Literal["json", "console"]
@@ -81,8 +82,9 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
     # Only this command needs the service; its web framework must not slow down the others.
     try:
-        from kato_service.app import serve as run_service  # noqa: PLC0415 - see above
-        from kato_service.settings import Settings, problems  # noqa: PLC0415 - see above
+        with quick():
+            from kato_service.app import serve as run_service  # noqa: PLC0415 - see above
+            from kato_service.settings import Settings, problems  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         notice(f"the service needs {error.name}, which is not installed: pip install 'kato-operator[service]'")
         raise typer.Exit(1) from error

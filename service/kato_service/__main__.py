@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 
-try:
-    from pydantic import ValidationError
+from kato_service.imports import quick
 
-    from kato_service.app import serve
-    from kato_service.settings import Settings, problems
+try:
+    with quick():
+        from pydantic import ValidationError
+
+        from kato_service.app import serve
+        from kato_service.settings import Settings, problems
 except ModuleNotFoundError as error:
     sys.exit(f"the service needs {error.name}, which is not installed: pip install 'kato-operator[service]'")
 

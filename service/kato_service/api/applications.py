@@ -47,10 +47,11 @@ SERVERS = [{"url": ".", "description": "where this document comes from"}]
 
 
 class _Api(FastAPI):
-    """The API; its document keeps the nulls of the answers' examples, which FastAPI drops."""
+    """The API; its document has the schemas of errors, and the nulls of the examples, which FastAPI drops."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
+        document["components"]["schemas"] |= errors.schemas()
         for route in self.routes:
             model = getattr(route, "response_model", None)
             if model is not None:

@@ -25,12 +25,13 @@ from kato_spec.errors import KatoError, Rejected, Transient, shown
 from kato_spec.parameters import InvalidParameters
 
 log = structlog.get_logger()
+_REFERENCE = "#/components/schemas/{model}"
 
 
 class ErrorDetails(BaseModel):
     """What went wrong, for programs. More keys by code: `field`, `value`, `allowed`, `session_id`..."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     code: str
     message: str
@@ -40,13 +41,14 @@ class ErrorBody(BaseModel):
     """Every error of the API."""
 
     model_config = ConfigDict(
+        defer_build=True,
         json_schema_extra={
             "example": {
                 "detail": "session_id: 'kato.x' is not allowed; allowed: the id of a session that exists",
                 "error": {"code": "SESSION_NOT_FOUND", "message": "...", "session_id": "kato.x"},
                 "request_id": "b0a6e5c1f2d34c7e",
             }
-        }
+        },
     )
 
     detail: str | dict[str, Any]
@@ -164,8 +166,14 @@ def _documented(status: int) -> dict[str, Any]:
     message = detail if isinstance(detail, str) else detail["error"]
     error = {"code": code, "message": message, **fields}
     shown_as = {"detail": detail, "error": error, "request_id": "5f0c2b7a9d1e-1a"}
-    content = {"application/json": {"example": shown_as}}
-    return {"model": ErrorBody, "description": MEANINGS[status], "content": content}
+    content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model="ErrorBody")}, "example": shown_as}}
+    return {"description": MEANINGS[status], "content": content}
+
+
+def schemas() -> dict[str, Any]:
+    """Return the schemas that `documented` refers to, by name: given as models, FastAPI makes each of them by route."""
+    body = ErrorBody.model_json_schema(ref_template=_REFERENCE, mode="serialization")
+    return {**body.pop("$defs"), "ErrorBody": body}
 
 
 def answer(
