@@ -17,6 +17,7 @@ from kato_service.imports import quick
 Level = Literal["debug", "info", "warning", "error"]
 LogForm = Literal["json", "console"]
 
+InternalToken = Annotated[str | None, typer.Option(help="Bearer token of the side door; better by the environment.")]
 MongodbUri = Annotated[
     str | None, typer.Option(help="Connection string of the MongoDB of the memory; better by the environment.")
 ]
@@ -44,9 +45,7 @@ def serve(
         str | None, typer.Option(help="Address of the operator's side door. Default: 127.0.0.1.")
     ] = None,
     internal_port: Annotated[int | None, typer.Option(help="Port of the side door; left out: there is none.")] = None,
-    internal_token: Annotated[
-        str | None, typer.Option(help="Bearer token of the side door; better by the environment.")
-    ] = None,
+    internal_token: InternalToken = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Directory of the databases; left out: nothing is kept.")
     ] = None,
