@@ -62,8 +62,9 @@ check-rust: $(VENV)/.dev ## format, lint and unit tests of the fast matcher's cr
 	@$(call RUST_CHECK,clippy,--quiet --locked --all-targets --features python -- -D warnings)
 	cd $(CRATE) && ./with-cargo cargo test --quiet --locked
 
+# In the files' order: by the number of their tests, which is pytest-xdist's own, the slowest would come last and alone.
 test: check check-rust ## every test, those on a real Kubernetes too, raised for them (Debian, root)
-	$(PYTEST) -n 2 --dist loadfile -m 'not long' \
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' \
 		$(addprefix --ignore=,$(FAST_TESTS) $(OPERATOR_TESTS) $(END_TO_END_TESTS) $(OTHER_CLUSTER_TESTS)) tests
 	$(MAKE) test-cluster
 
