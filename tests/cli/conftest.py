@@ -9,6 +9,13 @@ import pytest
 
 from kato_operator.local.home import Home
 from tests.support.cli import Kato
+from tests.support.guardian import guarding
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with guarding(tmp_path_factory.getbasetemp()):
+        yield
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from itertools import count
 
 import httpx
@@ -11,24 +12,23 @@ import pytest
 
 from kato_operator.local import processes
 from kato_operator.local.processes import Identity
-from tests.support.cli import Kato
+from tests.support.cli import Kato, Ran
+from tests.support.starters import start_at_once
 
 STARTS = 10
+NAMED = [["--id", f"p{number}"] for number in range(STARTS // 2)]
+RACING: list[list[str]] = [*NAMED, *([[]] * (STARTS - len(NAMED)))]  # the others without any argument
 
 
-def race(kato: Kato) -> None:
-    """Start ten instances at once, half of them without any argument; check all that they got, and stop them."""
-    named = [["--id", f"p{number}"] for number in range(STARTS // 2)]
-    racing = [kato.begin("start", *words) for words in [*named, *([[]] * (STARTS - len(named)))]]
-    ended = [(process.communicate(), process.returncode) for process in racing]
-    assert [code for _, code in ended] == [0] * STARTS, ended
+def check(kato: Kato, ended: Sequence[Ran]) -> None:
+    """Check what the starts of `RACING` got, and stop them."""
+    assert [(ran.code, ran.err) for ran in ended] == [(0, "")] * STARTS
     listed = kato.json("list")["instances"]
     assert listed.keys() == kato.registry().keys()
     assert {entry["status"] for entry in listed.values()} == {"running"}
-    assert (
-        len({port for entry in listed.values() for port in (entry["api_port"], entry["internal_port"])}) == 2 * STARTS
-    )
-    assert sum(re.fullmatch(r"kato-\d+-\d+", key) is not None for key in listed) == STARTS - len(named)
+    ports = [port for entry in listed.values() for port in (entry["api_port"], entry["internal_port"])]
+    assert len({*ports}) == len(ports) == 2 * STARTS
+    assert sum(re.fullmatch(r"kato-\d+-\d+", key) is not None for key in listed) == STARTS - len(NAMED)
     for instance_id, entry in listed.items():
         assert httpx.get(f"{entry['url']}/ping").json()["id"] == instance_id
     kato("stop", "--all")
@@ -37,14 +37,16 @@ def race(kato: Kato) -> None:
 
 
 def test_ten_racing_starts_get_ten_ports(kato: Kato) -> None:
-    race(kato)
+    racing = [kato.begin("start", *words) for words in RACING]
+    check(kato, [Ran(0, *process.communicate()) for process in racing])
+    assert {process.returncode for process in racing} == {0}
 
 
+# Each a test of its own, so that two workers share them and a long run shows how far it is.
 @pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_fifty_times_ten_racing_starts_get_ten_ports(kato: Kato) -> None:
-    for _ in range(50):
-        race(kato)
+@pytest.mark.parametrize("_", range(50))
+def test_fifty_times_ten_racing_starts_get_ten_ports(kato: Kato, _: int) -> None:
+    check(kato, start_at_once(kato, RACING))
 
 
 def test_a_stop_in_the_midst_of_learning_loses_nothing_acknowledged(kato: Kato) -> None:

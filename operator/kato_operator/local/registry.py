@@ -100,7 +100,7 @@ class Registry:
                 found = found_at(self._home, entry.pid)
                 if found and found.id == instance_id:  # the clock was set since, which moves every start time
                     instances[instance_id] = entry.model_copy(update={"started": found.identity.started})
-                elif entry.status != "stopping" and entry.identity not in ended:
+                elif entry.status == "running" and entry.identity not in ended:  # else who starts or stops it tells
                     self._notice(f"{instance_id} (PID {entry.pid}) is gone: entry dropped, memory kept")
             yield instances
             if instances != on_file:

@@ -12,7 +12,7 @@ import pytest
 from kato_operator.local import processes
 from kato_operator.local.home import Home
 from kato_operator.local.processes import MARK, Identity
-from kato_operator.local.registry import Instance, Registry, now
+from kato_operator.local.registry import Instance, Registry, Status, now
 from kato_spec.errors import Rejected
 from tests.support.eventually import eventually
 from tests.support.programs import Spawn
@@ -90,6 +90,19 @@ def test_an_entry_whose_process_was_killed_is_dropped_and_said(
     assert notices == [f"p1 (PID {process.pid}) is gone: entry dropped, memory kept"]
     assert registry.read() == {}
     assert len(notices) == 1
+
+
+@pytest.mark.parametrize("status", ["starting", "stopping"])
+def test_of_one_that_is_being_started_or_stopped_only_the_command_that_does_so_tells(
+    registry: Registry, spawn: Spawn, notices: list[str], status: Status
+) -> None:
+    process = spawn()
+    with registry.changing() as instances:
+        instances["p1"] = entry(process).model_copy(update={"status": status})
+    process.kill()
+    process.wait()
+    assert registry.read() == {}
+    assert notices == []
 
 
 def test_a_pid_that_another_program_has_taken_is_neither_trusted_nor_signalled(
