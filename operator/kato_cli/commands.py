@@ -52,6 +52,18 @@ ENTRIES: Mapping[str, Entry] = {
 }
 
 
+# What acts on this machine alone, and what does so on a cluster, if anything.
+LOCAL: Mapping[str, str] = {
+    "apply": "kubectl apply -f FILE",
+    "delete": "kubectl delete -f FILE",
+    "restart": "kubectl rollout restart deployment kato-ID",
+    "serve": "",
+    "gateway": "",
+    "demo": "",
+    "stores": "",
+}
+
+
 class Commands(TyperGroup):
     """The program's group: its commands are those of `ENTRIES`."""
 
@@ -62,6 +74,26 @@ class Commands(TyperGroup):
     def list_commands(self, _ctx: Any) -> list[str]:  # noqa: ANN401 - Typer's own
         """Return the names of all commands, and import none."""
         return [*ENTRIES]
+
+
+class ClusterCommands(Commands):
+    """The plugin's group: those of its commands that act on a cluster; the others must not act on this machine."""
+
+    def list_commands(self, _ctx: Any) -> list[str]:  # noqa: ANN401 - Typer's own
+        """Return the names of the commands that act on a cluster."""
+        return [name for name in ENTRIES if name not in LOCAL]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own
+        """Find the command that the words `args` begin with.
+
+        Raises:
+            typer.BadParameter: it acts on this machine alone.
+        """
+        if args[0] in LOCAL:
+            instead = LOCAL[args[0]]
+            there = f"; on a cluster it is `{instead}`" if instead else ""
+            raise typer.BadParameter(f"`kato {args[0]}` acts on this machine alone{there}")
+        return super().resolve_command(ctx, args)
 
 
 class _Imported(Mapping[str, Any]):

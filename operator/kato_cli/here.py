@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from kato_cli.place import Cluster
 from kato_cli.terminal import notice
 from kato_operator.local import asked as wishes
 from kato_operator.local.home import Home
@@ -51,17 +52,6 @@ def chosen(here: Machine, references: list[str] | None, *, everything: bool) -> 
     )
 
 
-def on_cluster(*, kubernetes: bool, namespace: str | None) -> bool:
-    """Say whether the cluster is meant.
-
-    Raises:
-        typer.BadParameter: a namespace is named, but the cluster is not meant.
-    """
-    if namespace is not None and not kubernetes:
-        raise typer.BadParameter("--namespace is of a cluster: add --kubernetes")
-    return kubernetes
-
-
 def cluster() -> ModuleType:
     """Return `remote`, which brings the Kubernetes client: no command of this machine should wait for that."""
     try:
@@ -72,18 +62,16 @@ def cluster() -> ModuleType:
     return remote
 
 
-def client(
-    reference: str, *, kubernetes: bool = False, namespace: str | None = None, timeout: float = 60.0
-) -> tuple[str, KatoClient]:
-    """Return the ID of the instance that `reference` names, here or on the cluster, and a client of its API.
+def client(reference: str, there: Cluster | None = None, *, timeout: float = 60.0) -> tuple[str, KatoClient]:
+    """Return the ID of the instance that `reference` names, on this machine or `there`, and a client of its API.
 
     `timeout` is in seconds, for one attempt.
 
     Raises:
         Rejected: nothing of that name runs, or several do.
     """
-    if on_cluster(kubernetes=kubernetes, namespace=namespace):
-        found: tuple[str, KatoClient] = cluster().client(reference, namespace, timeout)
+    if there:
+        found: tuple[str, KatoClient] = cluster().client(reference, there, timeout)
         return found
     from kato_client import KatoClient  # noqa: PLC0415 - brings httpx, which no other command should wait for
 

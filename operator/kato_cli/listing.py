@@ -9,14 +9,16 @@ from typing import Annotated
 import typer
 
 from kato_cli import completion, views
-from kato_cli.here import cluster, known, machine, on_cluster
-from kato_cli.options import Kubernetes, ListForm, Namespace, Output
+from kato_cli.here import cluster, known, machine
+from kato_cli.options import ListForm, Output
+from kato_cli.place import Cluster, on_either
 from kato_cli.terminal import columns, dump, facts, notice, say
 from kato_operator.local.machine import UnknownInstance
 
 _FOLLOW_SECONDS = 0.2
 
 
+@on_either
 def list_instances(
     output: Annotated[
         ListForm | None,
@@ -30,17 +32,16 @@ def list_instances(
             "--watch", "-w", help="Go on showing what changes, until Ctrl-C; with -o json, one object a line."
         ),
     ] = False,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
 ) -> None:
     """List the instances, here or on a cluster.
 
     A registry that is missing or damaged is rebuilt from the running processes; what is gone is dropped.
     """
-    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+    if there:
         if watch:
             raise typer.BadParameter("`kubectl get katoprocessors --watch` watches a cluster")
-        cluster().listing(namespace, output)
+        cluster().listing(there, output)
         return
     here = machine()
     if watch:
@@ -62,21 +63,21 @@ def list_instances(
         columns(views.head(wide=wide), [views.row(view, wide=wide) for view in found])
 
 
+@on_either
 def status(
     instance: Annotated[
         str,
         typer.Argument(metavar="ID|NAME", help="An instance, running or stopped.", autocompletion=completion.known),
     ],
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
 ) -> None:
     """Show one instance: its address, memory and configuration.
 
     Of one that is stopped, what is kept of it.
     """
-    if on_cluster(kubernetes=kubernetes, namespace=namespace):
-        cluster().status(instance, namespace, output)
+    if there:
+        cluster().status(instance, there, output)
         return
     here = machine()
     view = views.detailed(here, known(here, here.running(), instance))
@@ -86,18 +87,18 @@ def status(
         facts(view)
 
 
+@on_either
 def logs(
     instance: Annotated[
         str, typer.Argument(metavar="ID|NAME", help="An instance, running or stopped.", autocompletion=completion.known)
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")] = False,
     tail: Annotated[int | None, typer.Option(min=0, help="Begin with the last so many lines.")] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
 ) -> None:
     """Print what an instance wrote."""
-    if on_cluster(kubernetes=kubernetes, namespace=namespace):
-        cluster().logs(instance, namespace, follow=follow, tail=tail)
+    if there:
+        cluster().logs(instance, there, follow=follow, tail=tail)
         return
     here = machine()
     log = here.home.log(known(here, here.running(), instance))

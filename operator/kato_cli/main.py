@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kato_cli.commands import Commands, examples, help_alone
+from kato_cli.commands import ENTRIES, LOCAL, ClusterCommands, Commands, examples, help_alone
 from kato_cli.terminal import notice, say
 from kato_client import KatoClientError
 from kato_operator.local.problems import InvalidFiles
@@ -20,16 +20,15 @@ from kato_spec.errors import KatoError, shown
 
 KATO = "kato: memories that learn sequences of symbols and predict what comes next, run on this machine."
 KUBECTL = (
-    "kato as a kubectl plugin: on the cluster of your kubeconfig what has a --kubernetes option, which is on here; "
-    "--local turns it off. Manifests for a cluster go through `kubectl apply`."
+    "kato as a kubectl plugin: the KatoProcessors of your cluster; --local means the instances of this machine. "
+    "Manifests go through `kubectl apply`."
 )
-# What works on a cluster too.
-_ON_CLUSTER = (
-    *("start", "stop", "list", "status", "logs", "sessions", "observe", "learn", "predict", "stm", "export", "import"),
-)
+_EXAMPLES = ("kato demo", "kato apply -f examples/quickstart.yaml", "kato list", "kato stop --all")
+_CLUSTER_EXAMPLES = ("kubectl kato start --id first", "kubectl kato list", "kubectl kato observe first hello world")
+_THERE = {"kubernetes": True}
 _BY_KUBECTL: dict[str, Any] = {
-    **{command: {"kubernetes": True} for command in _ON_CLUSTER},
-    "session": {command: {"kubernetes": True} for command in ("new", "get", "rm")},
+    **{command: _THERE for command in ENTRIES if command not in LOCAL},
+    "session": dict.fromkeys(("new", "get", "rm"), _THERE),
 }
 
 
@@ -47,16 +46,17 @@ _ADVICE = {
 
 def program(about: str) -> typer.Typer:
     """Return the program with all its commands."""
+    by_kubectl = about == KUBECTL
     app = typer.Typer(
-        cls=Commands,
+        cls=ClusterCommands if by_kubectl else Commands,
         help=about,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={
             "help_option_names": ["-h", "--help"],
-            "default_map": _BY_KUBECTL if about == KUBECTL else None,
+            "default_map": _BY_KUBECTL if by_kubectl else None,
         },
-        epilog=examples("kato demo", "kato apply -f examples/quickstart.yaml", "kato list", "kato stop --all"),
+        epilog=examples(*(_CLUSTER_EXAMPLES if by_kubectl else _EXAMPLES)),
     )
     app.callback(invoke_without_command=True)(_begin)
     return app

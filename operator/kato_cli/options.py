@@ -11,15 +11,6 @@ from kato_cli import completion
 Form = Literal["json", "yaml"]
 ListForm = Literal["wide", "json", "yaml", "name"]
 Output = Annotated[Form | None, typer.Option("--output", "-o", help="Print the answer for a program instead.")]
-Kubernetes = Annotated[
-    bool,
-    typer.Option(
-        "--kubernetes/--local", help="On the cluster of your kubeconfig, or on this machine.", show_default=False
-    ),
-]
-Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="The namespace there; left out: your kubeconfig's.")
-]
 FILE = typer.Option(
     "--file", "-f", metavar="FILE|DIR|-", help="A manifest, a directory of them, or - for standard input."
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from kato_cli.place import Cluster
 from kato_cli.terminal import age, columns, dump, err, facts, notice, say, shown
 from kato_client import KatoClient
 from kato_operator.desired.kinds import Manifest
@@ -25,14 +26,14 @@ from kato_spec.parameters import Parameters
 _HEAD = ["NAME", "DISPLAY NAME", "READY", "REPLICAS", "STORAGE", "SESSIONS", "PATTERNS", "ENDPOINT", "AGE"]
 
 
-def processors(namespace: str | None) -> Processors:
-    """Return the processors of the namespace; without one, of the kubeconfig's."""
-    return Processors(connect(namespace))
+def processors(cluster: Cluster) -> Processors:
+    """Return the processors of the cluster's namespace."""
+    return Processors(connect(cluster.namespace, cluster.context, cluster.kubeconfig))
 
 
-def client(reference: str, namespace: str | None, timeout: float) -> tuple[str, KatoClient]:
+def client(reference: str, cluster: Cluster, timeout: float) -> tuple[str, KatoClient]:
     """Return the name of the processor that `reference` means, and a client of its API by the API server's proxy."""
-    with processors(namespace) as there:
+    with processors(cluster) as there:
         found = there.find(reference)
         connection = there.connection
         token = connection.authorization.removeprefix("Bearer ") or None
@@ -46,7 +47,7 @@ def start(
     name: str | None,
     port: int | None,
     parameters: Mapping[str, Any],
-    namespace: str | None,
+    cluster: Cluster,
     output: str | None,
 ) -> None:
     """Create a KatoProcessor, or wake one that was stopped, and wait until it is Ready."""
@@ -58,7 +59,7 @@ def start(
     if parameters:
         spec["parameters"] = {str(Parameters.model_fields[key].alias): value for key, value in parameters.items()}
     spec = {key: value for key, value in spec.items() if value is not None}
-    with processors(namespace) as there, err().status(f"starting {found} ...") as status:
+    with processors(cluster) as there, err().status(f"starting {found} ...") as status:
         there.start(found, spec, {} if found == raw else {"displayName": raw})
         ready = there.wait(found, lambda words: status.update(f"starting {found}: {words}"))
     if output:
@@ -73,9 +74,9 @@ def start(
         say(f"{key:<5} {shown(value)}")
 
 
-def listing(namespace: str | None, output: str | None) -> None:
+def listing(cluster: Cluster, output: str | None) -> None:
     """List the KatoProcessors of the namespace."""
-    with processors(namespace) as there:
+    with processors(cluster) as there:
         found = there.listing()
     if output == "name":
         for one in found:
@@ -88,11 +89,11 @@ def listing(namespace: str | None, output: str | None) -> None:
         columns(_HEAD, [_row(one) for one in found])
 
 
-def stop(references: Sequence[str], namespace: str | None, *, everything: bool) -> None:
+def stop(references: Sequence[str], cluster: Cluster, *, everything: bool) -> None:
     """Suspend KatoProcessors: their pods end, memory and sessions stay."""
     if bool(references) == everything:
         raise typer.BadParameter("name the instances, or give --all")
-    with processors(namespace) as there:
+    with processors(cluster) as there:
         found = there.listing() if everything else [there.find(one) for one in references]
         for one in found:
             name = one["metadata"]["name"]
@@ -102,9 +103,9 @@ def stop(references: Sequence[str], namespace: str | None, *, everything: bool) 
         notice(f"no KatoProcessor in namespace {there.connection.namespace}")
 
 
-def status(reference: str, namespace: str | None, output: str | None) -> None:
+def status(reference: str, cluster: Cluster, output: str | None) -> None:
     """Show one KatoProcessor."""
-    with processors(namespace) as there:
+    with processors(cluster) as there:
         found = there.find(reference)
     if output:
         dump(found, output)
@@ -116,9 +117,9 @@ def status(reference: str, namespace: str | None, output: str | None) -> None:
         say(f"{one['type']:<18} {one['status']} {one.get('reason', '')} {one.get('message', '')}".rstrip())
 
 
-def logs(reference: str, namespace: str | None, *, follow: bool, tail: int | None) -> None:
+def logs(reference: str, cluster: Cluster, *, follow: bool, tail: int | None) -> None:
     """Print the logs of a KatoProcessor's pods."""
-    with processors(namespace) as there:
+    with processors(cluster) as there:
         for line in there.logs(there.find(reference)["metadata"]["name"], follow=follow, tail=tail):
             say(line)
 

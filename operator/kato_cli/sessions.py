@@ -10,7 +10,8 @@ import typer
 from kato_cli.commands import examples, group
 from kato_cli.flags import overrides, with_parameter_flags
 from kato_cli.here import client
-from kato_cli.options import Kubernetes, ListForm, Namespace, Output, Reference, pairs
+from kato_cli.options import ListForm, Output, Reference, pairs
+from kato_cli.place import Cluster, on_either
 from kato_cli.terminal import age, columns, dump, facts, notice, say
 from kato_client.answers import Session
 
@@ -18,18 +19,18 @@ SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="A session's I
 User = Annotated[str, typer.Option("--user", "-u", help="Whose session it is: sessions of one user share a memory.")]
 
 
+@on_either
 def sessions(
     instance: Reference,
     user: Annotated[str | None, typer.Option("--user", "-u", help="Only those of this user.")] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Annotated[
         ListForm | None,
         typer.Option("--output", "-o", help="wide adds columns; json and yaml are for programs; name prints IDs."),
     ] = None,
 ) -> None:
     """List the sessions of an instance, newest first."""
-    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    instance_id, kato = client(instance, there)
     with kato:
         found = list(kato.sessions(user))
     if output in ("json", "yaml"):
@@ -44,6 +45,7 @@ def sessions(
 
 
 @with_parameter_flags
+@on_either
 def new(
     instance: Reference,
     user: User,
@@ -51,8 +53,7 @@ def new(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Kept with the session, such as team=red.")
     ] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
     **parameters: object,
 ) -> None:
@@ -62,7 +63,7 @@ def new(
     """
     config = overrides(parameters)
     kept = dict(pairs("--metadata", metadata))
-    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    _, kato = client(instance, there)
     with kato:
         session = kato.create_session(user, ttl_seconds=ttl, metadata=kept or None, config=config or None)
     if output:
@@ -71,15 +72,15 @@ def new(
         say(session["session_id"])
 
 
+@on_either
 def get(
     instance: Reference,
     session: SessionId,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
 ) -> None:
     """Show one session with every parameter as it holds for it."""
-    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    _, kato = client(instance, there)
     with kato:
         found = kato.session(session)
     if output:
@@ -89,14 +90,14 @@ def get(
         facts({key: value for key, value in {**found, "session_config": config}.items() if key != "node_id"})
 
 
+@on_either
 def remove(
     instance: Reference,
     sessions: Annotated[list[str], typer.Argument(metavar="SESSION...", help="Sessions to end.")],
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
 ) -> None:
     """End sessions; what they learned stays."""
-    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    _, kato = client(instance, there)
     with kato:
         for one in sessions:
             kato.delete_session(one)

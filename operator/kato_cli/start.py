@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from kato_cli.flags import overrides, with_parameter_flags
-from kato_cli.here import cluster, machine, on_cluster
-from kato_cli.options import Kubernetes, Namespace, Output
+from kato_cli.here import cluster, machine
+from kato_cli.options import Output
+from kato_cli.place import Cluster, on_either
 from kato_cli.terminal import dump, err, notice, say
 from kato_operator.local import asked as wishes
 from kato_operator.local.asked import Asked, External
@@ -43,6 +44,7 @@ _LOCAL_ALONE = (
 
 
 @with_parameter_flags
+@on_either
 def start(
     instance_id: Annotated[
         str | None, typer.Option("--id", help="The processor's ID. Default: kato-<time>-<pid>.")
@@ -59,8 +61,7 @@ def start(
     stores: SharedStores = None,
     mongodb_uri: MongodbUri = None,
     redis_url: RedisUrl = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
     **parameters: object,
 ) -> None:
@@ -70,12 +71,10 @@ def start(
     name, port, parameters, tokens, declared sessions. With --kubernetes a KatoProcessor is created, or a stopped one
     woken, and waited for until it is Ready; its ID is made a DNS label.
     """
-    if on_cluster(kubernetes=kubernetes, namespace=namespace):
-        if port_range is not None or exact_port:
-            raise typer.BadParameter(
-                "--port-range and --exact-port are of this machine; a Service has the port it asks for"
-            )
-        cluster().start(instance_id, name, port, overrides(parameters), namespace, output)
+    if there:
+        if exact_port or any(flag is not None for flag in (port_range, stores, mongodb_uri, redis_url)):
+            raise typer.BadParameter(_LOCAL_ALONE)
+        cluster().start(instance_id, name, port, overrides(parameters), there, output)
         return
     try:
         found = sanitise(instance_id) if instance_id is not None else default_id(time.time(), os.getpid())

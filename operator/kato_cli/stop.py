@@ -7,14 +7,16 @@ from typing import Annotated
 import typer
 
 from kato_cli import stores
-from kato_cli.here import chosen, cluster, machine, on_cluster
-from kato_cli.options import Kubernetes, Namespace, References
+from kato_cli.here import chosen, cluster, machine
+from kato_cli.options import References
+from kato_cli.place import Cluster, on_either
 from kato_cli.terminal import err, notice, say
 from kato_operator.local import asked as wishes
 from kato_operator.local.machine import Order
 from kato_operator.local.ports import PortWish
 
 
+@on_either
 def stop(
     instances: References = None,
     everything: Annotated[bool, typer.Option("--all", help="Stop every instance of this machine.")] = False,
@@ -28,18 +30,17 @@ def stop(
             show_default=False,
         ),
     ] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
 ) -> None:
     """Stop instances. Their memory is kept, and found again when they are started again.
 
     Each is asked to end, and is killed after 4 seconds; whatever it acknowledged is on disk either way. Stopping what
     is stopped already is no error. No stop ever deletes data. On a cluster a stop suspends: the pods end.
     """
-    if on_cluster(kubernetes=kubernetes, namespace=namespace):
+    if there:
         if with_stores is not None:
             raise typer.BadParameter("--with-stores and --no-stores are of this machine")
-        cluster().stop(instances or [], namespace, everything=everything)
+        cluster().stop(instances or [], there, everything=everything)
         return
     here = machine()
     wanted = chosen(here, instances, everything=everything)

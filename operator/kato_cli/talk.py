@@ -9,13 +9,15 @@ import typer
 from rich.text import Text
 
 from kato_cli.here import client
-from kato_cli.options import Kubernetes, Namespace, Output, Reference, Session, pairs
+from kato_cli.options import Output, Reference, Session, pairs
+from kato_cli.place import Cluster, on_either
 from kato_cli.terminal import dump, err, grid, notice, say, show
 from kato_client.answers import Prediction
 
 Value = TypeVar("Value", str, float)
 
 
+@on_either
 def observe(
     instance: Reference,
     symbols: Annotated[
@@ -32,8 +34,7 @@ def observe(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Metadata, such as source=book.")
     ] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
 ) -> None:
     """Observe one event: it joins the short-term memory."""
@@ -45,7 +46,7 @@ def observe(
     vectors = [[_number("--vector", part) for part in one.split(",")] for one in vector or []]
     emotives = {key: _number("--emotive", value) for key, value in pairs("--emotive", emotive)}
     events = [[symbol] for symbol in strings] if each else [strings]
-    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    instance_id, kato = client(instance, there)
     with kato:
         for event in events:
             answer = kato.observe(
@@ -65,18 +66,18 @@ def observe(
     )
 
 
+@on_either
 def learn(
     instance: Reference,
     session: Session = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
 ) -> None:
     """Learn the short-term memory as a pattern.
 
     The pattern is durable when this returns.
     """
-    _, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    _, kato = client(instance, there)
     with kato:
         answer = kato.learn(session)
     if output:
@@ -88,15 +89,15 @@ def learn(
         raise typer.Exit(1)
 
 
+@on_either
 def stm(
     instance: Reference,
     session: Session = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
 ) -> None:
     """Show the short-term memory, an event a line."""
-    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    instance_id, kato = client(instance, there)
     with kato:
         answer = kato.stm(session)
     if output:
@@ -108,6 +109,7 @@ def stm(
         notice(f"{instance_id}: the short-term memory is empty")
 
 
+@on_either
 def predict(
     instance: Reference,
     symbols: Annotated[
@@ -124,14 +126,13 @@ def predict(
         float | None, typer.Option(min=0, max=1, help="Least similarity, for this question.")
     ] = None,
     rank_sort_algo: Annotated[str | None, typer.Option(help="The metric to rank by, for this question.")] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
 ) -> None:
     """Show what is expected next, best first."""
     if symbols and session is None:
         raise typer.BadParameter("symbols are asked about in a session: add --session, or observe them first")
-    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    instance_id, kato = client(instance, there)
     with kato, err().status("asking ..."):
         answer = kato.predictions(
             session,

@@ -13,7 +13,8 @@ from typing import Annotated, BinaryIO
 import typer
 
 from kato_cli.here import client
-from kato_cli.options import Kubernetes, Namespace, Output, Reference
+from kato_cli.options import Output, Reference
+from kato_cli.place import Cluster, on_either
 from kato_cli.terminal import dump, notice, progress
 from kato_client import ApiError
 
@@ -22,19 +23,19 @@ _IMPORT_SECONDS = 3600.0  # it answers when all is durable, which takes as long 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The file, or - for the standard stream.")]
 
 
+@on_either
 def export(
     instance: Reference,
     file: File,
     user: Annotated[str | None, typer.Option("--user", "-u", help="Only this user's memory.")] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
 ) -> None:
     """Write an instance's whole memory into one file.
 
     JSON Lines, the last of which has the digest of all before; the same memory gives the same bytes. The file appears
     when it is whole. The instance goes on serving, and what it learns meanwhile is not in the file.
     """
-    instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace)
+    instance_id, kato = client(instance, there)
     with kato, progress() as bar, _written_whole(file) as out:
         task = bar.add_task(f"exporting {instance_id}", total=None)
         head, lines = b"", 0
@@ -49,6 +50,7 @@ def export(
     notice(f"{patterns:,} patterns of {instance_id} written to {'standard output' if file == '-' else file}")
 
 
+@on_either
 def import_memory(
     instance: Reference,
     file: File,
@@ -56,8 +58,7 @@ def import_memory(
         bool, typer.Option("--merge", help="Add to a memory that holds something already: frequencies add up.")
     ] = False,
     user: Annotated[str | None, typer.Option("--user", "-u", help="Whose it becomes; left out: whose it was.")] = None,
-    kubernetes: Kubernetes = False,
-    namespace: Namespace = None,
+    there: Cluster | None = None,
     output: Output = None,
 ) -> None:
     """Take a file of `kato export` into an instance.
@@ -66,7 +67,7 @@ def import_memory(
     durable when this returns.
     """
     with _opened(file) as (source, size):
-        instance_id, kato = client(instance, kubernetes=kubernetes, namespace=namespace, timeout=_IMPORT_SECONDS)
+        instance_id, kato = client(instance, there, timeout=_IMPORT_SECONDS)
         with kato, progress() as bar:
             task = bar.add_task(f"sending to {instance_id}", total=size)
 

@@ -16,7 +16,6 @@ import httpx
 
 from tests.support.eventually import eventually
 
-SERVE = "from kato_service.app import serve; from kato_service.settings import Settings; serve(Settings())"
 INTERNAL_TOKEN = "the-operator's-token"  # noqa: S105 - a test's own
 
 
@@ -64,7 +63,10 @@ class ServiceProcess:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*self.before, sys.executable, "-c", SERVE], env=environment, stdout=log, stderr=subprocess.STDOUT
+                [*self.before, sys.executable, "-m", "kato_service"],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         return self
 

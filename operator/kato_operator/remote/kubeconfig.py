@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from kubernetes import config
 from kubernetes.client import Configuration
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigLoader, KubeConfigMerger
 
 from kato_spec.errors import Rejected
 
@@ -28,17 +29,18 @@ class Connection:
     namespace: str
 
 
-def connect(namespace: str | None) -> Connection:
-    """Return the connection of the current context; in a pod without a kubeconfig that of its service account.
+def connect(namespace: str | None, context: str | None = None, kubeconfig: Path | None = None) -> Connection:
+    """Return the connection of `context`, the current one where it is None, in `kubeconfig` or where kubectl looks.
 
-    `namespace` wins over the context's, which is `default` where it names none.
+    Where neither is named and nothing is found, in a pod, that of its service account. `namespace` wins over the
+    context's, which is `default` where it names none.
 
     Raises:
-        Rejected: there is no usable kubeconfig.
+        NoCluster: there is no usable kubeconfig, or it has no such context.
     """
     configuration = Configuration()
     try:
-        in_context = _load(configuration)
+        in_context = _load(configuration, context, kubeconfig)
     except config.ConfigException as error:
         raise NoCluster(str(error)) from error
     settings = cast("dict[str, dict[str, Any]]", configuration.auth_settings())
@@ -50,21 +52,29 @@ class NoCluster(Rejected):
     """No kubeconfig says how to reach a cluster."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("KUBECONFIG", reason, "a kubeconfig with a current context")
-        self.args = (f"no way to reach a cluster: {reason}; set KUBECONFIG, or leave out --kubernetes",)
+        super().__init__("kubeconfig", reason, "a kubeconfig with the context that is meant")
+        self.args = (f"no way to reach a cluster: {reason}; name another --kubeconfig or --context",)
 
 
-def _load(configuration: Configuration) -> str:
+def _load(configuration: Configuration, context: str | None, kubeconfig: Path | None) -> str:
     """Fill the configuration and return the context's namespace."""
     try:
-        config.load_kube_config(client_configuration=configuration)
+        merged = _merged(str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION))
+        loader = KubeConfigLoader(merged.config, active_context=context, config_persister=merged.save_changes)
+        loader.load_and_set(configuration)
     except config.ConfigException:
-        if not (_ACCOUNT / "token").exists():
+        if context or kubeconfig or not (_ACCOUNT / "token").exists():
             raise
         config.load_incluster_config(client_configuration=configuration)
         return (_ACCOUNT / "namespace").read_text().strip()
-    _, active = config.list_kube_config_contexts()
-    return str(active["context"].get("namespace") or "default")
+    return str(loader.current_context["context"].get("namespace") or "default")
+
+
+def _merged(files: str) -> KubeConfigMerger:
+    merged = KubeConfigMerger(files)
+    if merged.config is None:
+        raise config.ConfigException(f"no kubeconfig at {files}")
+    return merged
 
 
 def _tls(configuration: Configuration) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kato_cli import reference
+from kato_cli.commands import LOCAL
 from kato_cli.main import KATO, KUBECTL, program, run
 from kato_cli.serve import serve
 from kato_cli.start import start
@@ -22,6 +23,7 @@ COMMANDS = [
     *("predict", "stm", "export", "import", "serve", "gateway", "demo", "session", "stores"),
 ]
 INNER_COMMANDS = ["session new", "session get", "session rm", "stores start", "stores stop", "stores status"]
+CLUSTER_COMMANDS = [command for command in COMMANDS if command not in {*LOCAL, "session"}]
 PROGRAMS = {"kato": KATO, "kubectl kato": KUBECTL}
 Run = Callable[..., tuple[int, str, str]]
 
@@ -41,12 +43,45 @@ def kato(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_both_programs_have_the_same_commands(kato: Run, name: str) -> None:
+def test_help_lists_the_commands_that_act_where_the_program_does(kato: Run, name: str) -> None:
     code, out, _ = kato("--help", name=name)
     assert code == 0
-    assert re.findall(r"^  (\w+) {2,}\S", out.split("Commands:")[1], re.MULTILINE) == COMMANDS
+    listed = re.findall(r"^  (\w+) {2,}\S", out.split("Commands:")[1], re.MULTILINE)
+    assert listed == [command for command in COMMANDS if name == "kato" or command not in LOCAL]
     assert "..." not in out.split("Commands:")[1]
-    assert ("--kubernetes option" in out) == (name != "kato")
+    assert f"\n    {name} " in out.split("Examples:")[1]
+
+
+@pytest.mark.parametrize("command", LOCAL)
+def test_what_acts_on_this_machine_alone_is_refused_by_kubectl(kato: Run, command: str) -> None:
+    code, out, err = kato(command, "--help", name="kubectl kato")
+    assert (code, out) == (2, "")
+    assert f"`kato {command}` acts on this machine alone" in err
+    assert "Did you mean" not in err
+    assert "on a cluster it is `kubectl " in err or command in {"serve", "gateway", "demo", "stores"}
+
+
+@pytest.mark.parametrize("command", [*CLUSTER_COMMANDS, *(each for each in INNER_COMMANDS if "session" in each)])
+def test_what_acts_on_a_cluster_takes_the_words_of_kubectl(kato: Run, command: str) -> None:
+    text = kato(*command.split(), "--help", name="kubectl kato")[1]
+    assert {"--namespace", "--context", "--kubeconfig"} <= {*re.findall(r"--\w+", text)}
+
+
+@pytest.mark.parametrize("flag", ["--namespace", "-n", "--context", "--kubeconfig"])
+def test_words_of_a_cluster_are_refused_where_this_machine_is_meant(kato: Run, flag: str) -> None:
+    for name, words in {"kato": ["list"], "kubectl kato": ["list", "--local"]}.items():
+        code, _, err = kato(*words, flag, "x", name=name)
+        assert code == 2
+        assert f"{'--namespace' if flag == '-n' else flag} is of a cluster: add --kubernetes" in err
+
+
+@pytest.mark.parametrize(
+    "words", [["--exact-port"], ["--port-range", "1-2"], ["--stores"], ["--redis-url", "redis://r"]]
+)
+def test_what_a_cluster_has_no_use_for_is_refused_there(kato: Run, words: list[str]) -> None:
+    code, _, err = kato("start", *words, name="kubectl kato")
+    assert code == 2
+    assert "are of this machine" in err
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *INNER_COMMANDS])
