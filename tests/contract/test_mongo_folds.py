@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, monitoring
 
 from kato_service.engine.model import Clearing, Deletion, Learning, PatternRecord
 from kato_service.processor.errors import StoreUnavailable, UnsupportedSchema
 from kato_service.processor.ports import Entry, Fold
 from kato_service.stores.mongo_link import MongoLink
-from kato_service.stores.mongo_memory import MongoMemory
+from kato_service.stores.mongo_memory import CHUNK, MongoMemory
 from kato_spec.keys import database_name
 from tests.support.stores.server import PATIENCE
 
@@ -37,6 +38,23 @@ class CutOff(MongoLink):
             self.after = False
             raise StoreUnavailable("cut off")
         return await super().run(work, seconds)
+
+
+class Sent(monitoring.CommandListener):
+    """Notes what clients made from now on send: database, command, collection and body."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, str, object, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        command = event.command
+        self.commands.append((event.database_name, event.command_name, command[event.command_name], command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """What came of it is not asked."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """What came of it is not asked."""
 
 
 def pattern(name: str, frequency: int = 1) -> PatternRecord:
@@ -90,7 +108,7 @@ async def state(store: MongoMemory) -> dict[str, int]:
 
 async def opened(uri: str, name: str) -> tuple[CutOff, MongoMemory]:
     link = CutOff(uri, name, PATIENCE)
-    store = MongoMemory(link)
+    store = MongoMemory(link, sweep_after=0)
     for entry in LOG:
         await store.append(NODE, entry)
     return link, store
@@ -98,10 +116,10 @@ async def opened(uri: str, name: str) -> tuple[CutOff, MongoMemory]:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_a_fold_that_is_cut_off_anywhere_changes_nothing_that_counts(mongo_uri: str, after: bool) -> None:
-    for cut in range(1, 40):
+    for cut in range(1, 60):
         link, store = await opened(mongo_uri, database_name("test", os.urandom(8).hex()))
         try:
-            for start, end in ((0, 1), (1, 3), (3, 4)):
+            for start, end in ((0, 1), (1, 2), (2, 3), (3, 4)):
                 link.left, link.after = cut, after
                 try:
                     await store.fold(NODE, fold(start, end))
@@ -154,6 +172,48 @@ async def test_a_tidied_store_holds_one_version_of_each_pattern(mongo_uri: str) 
         assert await store.fold(NODE, fold(3, 4, at=400.0, forget_before=350.0)) == 4
         assert await link.run(lambda database: database["pattern"].count_documents({})) == 1
         assert await link.run(lambda database: database["entry"].count_documents({})) == 1
+    finally:
+        await link.run(lambda database: database.client.drop_database(database.name))
+        await store.close()
+
+
+async def test_the_versions_of_a_pattern_learned_for_ever_do_not_pile_up(mongo_uri: str) -> None:
+    link = MongoLink(mongo_uri, database_name("test", os.urandom(8).hex()), PATIENCE)
+    store = MongoMemory(link, sweep_after=10)
+    held = []
+    try:
+        for end in range(1, 31):
+            await store.append(NODE, Entry(end, 1.0, (learn(f"o{end}", "n1"),)))
+            await store.fold(NODE, Fold(end - 1, end, [pattern("n1", end)], frozenset(), {}, False, 1.0, 0.0))
+            held.append(await link.run(lambda database: database["pattern"].count_documents({})))
+            assert await state(store) == {"n1": end}
+        assert (max(held), held.count(1)) == (11, 3)  # one is left after every eleventh, and the first
+    finally:
+        await link.run(lambda database: database.client.drop_database(database.name))
+        await store.close()
+
+
+async def test_a_fold_costs_the_same_however_large_the_knowledge_base_is(mongo_uri: str) -> None:
+    """Each command that touches versions names their ids, but for the one scan of a sweep."""
+    sent = Sent()
+    monitoring.register(sent)
+    link = MongoLink(mongo_uri, name := database_name("test", os.urandom(8).hex()), PATIENCE)
+    store = MongoMemory(link)
+    records = [PatternRecord(f"n{number:05}", EVENTS, 1) for number in range(2 * CHUNK)]
+    try:
+        for end in (1, 2, 3):
+            await store.append(NODE, Entry(end, 1.0, (learn(f"o{end}", "n1"),)))
+            sent.commands.clear()
+            await store.fold(NODE, Fold(end - 1, end, records, frozenset(), {}, False, 1.0, 0.0))
+            versions = [command for command in sent.commands if command[0] == name and command[2] == "pattern"]
+            by_kind = Counter(kind for _, kind, _, _ in versions)
+            assert 2 <= by_kind["insert"] <= 4  # a server may take half a batch at once
+            scanned = by_kind["find"] > 0
+            assert scanned == (end == 2)  # when as much has been written as a sweep waits for
+            assert by_kind["delete"] <= 5 * scanned
+            deleted = [each["q"] for _, kind, _, body in versions if kind == "delete" for each in body["deletes"]]
+            assert all(query.keys() == {"_id"} and query["_id"].keys() == {"$in"} for query in deleted)
+        assert await state(store) == {record.name: 1 for record in records}
     finally:
         await link.run(lambda database: database.client.drop_database(database.name))
         await store.close()

@@ -194,6 +194,7 @@ async def take_in(
                 await knowledge.commit((piece,))
             else:
                 await _begin(knowledge, piece, partial(_check_target, knowledge, check.nodes[name], merge))
+            await knowledge.keep_up()
             await asyncio.sleep(0)
     return Imported({names[name]: counted for name, counted in check.nodes.items()}, check.sha256)
 

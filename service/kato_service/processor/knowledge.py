@@ -25,6 +25,7 @@ from kato_spec.errors import KatoError
 from kato_spec.parameters import Parameters
 
 FOLD_AFTER = 1000  # operations since the last fold
+FOLD_BEHIND = 10 * FOLD_AFTER  # at so many whoever brings more waits for a fold, and others fold too
 ENTRY_UNITS = 256  # commits that share one entry
 ENTRY_OPERATIONS = 1000  # of one entry
 UNSEEN = 20  # times that an entry may be taken without being there to read
@@ -96,6 +97,7 @@ class Knowledge:
                 self.matcher, self._changes = matcher, Changes()
                 self.seq = self._folded = snapshot.seq
                 self._take(entries, told=told)
+            self._fold_when_due()
             return
 
     async def commit(self, operations: Sequence[Operation]) -> int:
@@ -168,11 +170,23 @@ class Knowledge:
                 fold = self._fold_of(changes)
                 try:
                     self._folded = await self._store.fold(self.node, fold)
-                except StoreUnavailable:
+                except BaseException:  # cut off too: what was written of it counts nowhere
                     self._changes = changes.then(self._changes)
                     raise
                 if self._folded < fold.end:  # another replica has folded a part of it
-                    self._changes = changes.then(self._changes)
+                    self._changes = changes.after(self._folded).then(self._changes)
+
+    async def keep_up(self) -> None:
+        """Wait for a fold when much has come since the last: so a fold, and the log that a start reads, stay short."""
+        if self._changes.operations >= FOLD_BEHIND:
+            await self.fold()
+
+    async def stop(self) -> None:
+        """Break off a fold that is under way; the log holds what it has not written, and the next start folds on."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def keep_copy(self) -> None:
         """Leave a copy of the index for the next start where that is worth a file; the KB is folded and at rest."""
@@ -208,7 +222,7 @@ class Knowledge:
             records,
             frozenset(changes.deleted),
             {symbol: vectors[symbol] for symbol in sorted(changes.vectors) if symbol in vectors},
-            changes.cleared,
+            bool(changes.cleared),
             now,
             now - KEEP_OP_IDS,
         )
@@ -268,6 +282,7 @@ class Knowledge:
             return
         async with self._gate.writing():
             self._take(entries)
+        self._fold_when_due(FOLD_BEHIND)  # who learns folds; this is for when it does not
 
     def _take(self, entries: Iterable[Entry], *, told: bool = True) -> None:
         for entry in entries:
@@ -275,13 +290,13 @@ class Knowledge:
                 for point in self._points:
                     point.before(operation)
                 self.matcher.apply(operation)
-                self._changes.note(operation)
+                self._changes.note(operation, entry.seq)
                 if told and isinstance(operation, Learning):
                     self._learned(self.node, operation)
             self.seq = entry.seq
 
-    def _fold_when_due(self) -> None:
-        if self._changes.operations >= FOLD_AFTER and not self._folding.locked():
+    def _fold_when_due(self, operations: int = FOLD_AFTER) -> None:
+        if self._changes.operations >= operations and not self._folding.locked():
             self._spawn(self._fold_in_passing())
 
     async def _fold_in_passing(self) -> None:

@@ -9,15 +9,19 @@ import asyncio
 import gc
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+
+import structlog
 
 from kato_service.engine.model import Matcher
 from kato_service.processor.knowledge import Appended, Knowledge, Learned
 from kato_service.processor.ports import Clock, MemoryStore
 
 KEPT_EMPTY = 1024
+FOLD_SECONDS = 5.0  # for the last folds when the process ends; the log holds what they leave
+log = structlog.get_logger()
 
 
 class Library:
@@ -31,6 +35,7 @@ class Library:
         *,
         learned: Learned = lambda _node, _learning: None,
         appended: Appended = lambda _node, _seq: None,
+        fold_seconds: float = FOLD_SECONDS,
     ) -> None:
         self.loaded_patterns = 0
         self._store, self._clock, self._make, self._learned, self._appended = store, clock, make, learned, appended
@@ -40,6 +45,7 @@ class Library:
         self._empty: OrderedDict[str, Knowledge] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Knowledge]] = {}
         self._all_read = False
+        self._fold_seconds = fold_seconds
 
     async def load(self) -> None:
         """Read every KB there is."""
@@ -91,12 +97,29 @@ class Library:
         return sum([await base.memory() for base in tuple(self._bases.values())])
 
     async def close(self) -> None:
-        """Fold every KB, leave a copy of its index for the next start, and let the threads go."""
-        for base in self._bases.values():
-            await base.commit(())
-            await base.fold()
-            await base.keep_copy()
-        self._threads.shutdown()
+        """Wait for what is being learned, fold what can be folded in time, and let the threads go.
+
+        Where the store has a place for it, a copy of each index is left for the next start.
+        """
+        bases = tuple(self._bases.values())
+        try:
+            for base in bases:
+                await base.commit(())
+            await self._fold(bases)
+            for base in bases:
+                await base.keep_copy()
+        finally:
+            for base in bases:
+                await base.stop()
+            self._threads.shutdown()
+
+    async def _fold(self, bases: Iterable[Knowledge]) -> None:
+        try:
+            async with asyncio.timeout(self._fold_seconds):
+                for base in bases:
+                    await base.fold()
+        except TimeoutError:
+            log.info("fold_left_to_the_next_start", after=self._fold_seconds)
 
     async def _look_up(self, node: str) -> Knowledge:
         if found := self._empty.get(node):

@@ -126,6 +126,4 @@ async def _prepare(database: AsyncDatabase[Document]) -> None:
         return
     await database["entry"].create_index([("node", 1), ("seq", 1)], unique=True)
     await database["entry"].create_index("operations", unique=True)
-    await database["pattern"].create_index("name")
-    await database["pattern"].create_index("dead", sparse=True)
     await database["schema"].update_one({"_id": "version"}, {"$setOnInsert": {"value": VERSION}}, upsert=True)

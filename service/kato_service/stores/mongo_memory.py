@@ -8,48 +8,49 @@ Made by the composition root for external storage. No transactions are needed (s
 - `part`: what is too long for one document of an entry, written before it. Parts that no entry names, left by a lost
   race or a crash, go with the fold that takes in their seq.
 - `kb`: node -> the entry up to which it is folded, and the one that cleared it last. Its change is the commit point of
-  a fold.
-- `pattern`, `vector`: versions, never changed: `_id` is node, name and the entry at which it stood so. What counts is
-  the newest version up to the entry that the KB is folded to. Versions that a fold has written and not committed are
-  in nobody's way: what stood at an entry is the same whoever writes it, and a later fold writes it anew or finds it
-  right. `body` null says that the pattern was gone (`dead`: since when). A long body goes on in the documents that
-  follow by `_id`, which have a `part`.
+  a fold. `written` counts the versions since the last sweep, `kept` those that it left.
+- `pattern`, `vector`: versions, as `mongo_versions` says. What counts is the newest one up to the entry that the KB is
+  folded to. Versions that a fold has written and not committed are in nobody's way: what stood at an entry is the same
+  whoever writes it, and a later fold writes it anew or finds it right. `body` null says that the pattern was gone
+  (`dead`: since when).
+
+A fold only adds versions; it never looks for those that they replace. These are swept away when there may be as many
+of them as count, so that a version costs the same however large the KB is.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from itertools import islice
 
 from bson import Binary, Int64, ObjectId
-from pymongo import DeleteMany, InsertOne
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from kato_service.engine.model import PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken
 from kato_service.processor.ports import Entry, Fold, Snapshot, StoreUsage
-from kato_service.stores import codec
-from kato_service.stores.mongo_link import Document, MongoLink
+from kato_service.stores import codec, mongo_versions
+from kato_service.stores.mongo_link import MongoLink
+from kato_service.stores.mongo_versions import Document, Newest, Sweep
 
 CHUNK = 2000  # documents in one batch
 BATCH_SECONDS = 20.0  # for a batch; the heartbeat ends it sooner where MongoDB is away
-NAMES = 500  # in one query
-PART_BYTES = 8 * 1024 * 1024  # of a body in one document, which MongoDB limits to 16 MiB
+SCAN_SECONDS = 300.0  # until the first versions of a whole KB come, as above
+SWEEP_AFTER = 2 * CHUNK  # versions
 DUPLICATE_KEY = 11000
 Database = AsyncDatabase[Document]
-Result = TypeVar("Result")
-Write = InsertOne[Document] | DeleteMany
 
 
 class MongoMemory:
-    """`MemoryStore` behind a `MongoLink`, for any number of replicas."""
+    """`MemoryStore` behind a `MongoLink`, for any number of replicas. No sweep for up to `sweep_after` versions."""
 
     copies = None  # a replica may start on any machine
 
-    def __init__(self, link: MongoLink) -> None:
-        self._link = link
+    def __init__(self, link: MongoLink, sweep_after: int = SWEEP_AFTER) -> None:
+        self._link, self._sweep_after = link, sweep_after
 
     async def append(self, node: str, entry: Entry) -> None:
         """See `MemoryStore.append`."""
@@ -57,7 +58,7 @@ class MongoMemory:
         before = entry.seq - 1
         if folded > before or (folded < before and not await self._holds(node, before)):
             raise SequenceTaken(node, entry.seq)
-        first, *rest = _parts(codec.dump_operations(entry.operations))
+        first, *rest = mongo_versions.parts(codec.dump_operations(entry.operations))
         document = {
             "node": node,
             "seq": Int64(entry.seq),
@@ -109,11 +110,12 @@ class MongoMemory:
         folded, _ = await self._head(node)
         if folded != fold.start:
             return folded
-        await self._write("pattern", _pattern_versions(node, fold))
-        await self._write("vector", _vector_versions(node, fold))
-        change = {"folded": Int64(fold.end)} | ({"cleared": Int64(fold.end)} if fold.cleared else {})
+        written = await self._write("pattern", mongo_versions.patterns_of(node, fold))
+        written += await self._write("vector", mongo_versions.vectors_of(node, fold))
+        change = {"folded": Int64(fold.end)} | ({"cleared": Int64(fold.end), "kept": Int64(0)} if fold.cleared else {})
+        update = {"$set": change, "$inc": {"written": Int64(written)}}
         committed = await self._link.run(
-            lambda database: database["kb"].update_one({"_id": node, "folded": fold.start}, {"$set": change})
+            lambda database: database["kb"].update_one({"_id": node, "folded": fold.start}, update)
         )
         if not committed.matched_count:
             return (await self._head(node))[0]
@@ -158,10 +160,10 @@ class MongoMemory:
         """Write what does not fit into an entry's document; return where it is."""
         places = [ObjectId() for _ in rest]
         kept = [
-            InsertOne({"_id": place, "node": node, "seq": Int64(seq), "body": body})
+            {"_id": place, "node": node, "seq": Int64(seq), "body": body}
             for place, body in zip(places, rest, strict=True)
         ]
-        await self._write("part", kept)
+        await self._write("part", iter(kept))
         return places
 
     async def _whole(self, entry: Document) -> bytes:
@@ -183,48 +185,76 @@ class MongoMemory:
         self, name: str, node: str, cleared: int, folded: int
     ) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
         """Yield the names and bodies that count at entry `folded`, by name."""
-        after, newest = f"{_place(node)}:", ("", None)
-        while True:
-            query = {"_id": {"$gt": after, "$lt": f"{_place(node)};"}, "seq": {"$gte": cleared, "$lte": folded}}
-            batch = await self._link.run(_reading(name, query), BATCH_SECONDS)
-            chunk: list[tuple[str, bytes]] = []
-            for document in batch:
-                version = (document["name"], document["body"])
-                if "part" in document and newest[1] is not None:
-                    newest = (newest[0], newest[1] + document["body"])
-                    continue
-                if version[0] != newest[0] and newest[1] is not None:
-                    chunk.append(newest)
-                newest = version
-            if len(batch) < CHUNK:
-                yield chunk if newest[1] is None else [*chunk, newest]
-                return
-            yield chunk
-            after = batch[-1]["_id"]
+        newest = Newest()
+        async for batch in self._scan(name, {**mongo_versions.of(node), "seq": {"$gte": cleared, "$lte": folded}}):
+            yield newest.take(batch)
+        yield newest.rest()
 
-    async def _write(self, name: str, writes: Iterable[Write]) -> None:
-        """Write in batches; a version that is there already is the same one."""
-        for batch in _batches(writes):
-            await self._link.run(_writing(name, batch), BATCH_SECONDS)
+    async def _scan(self, name: str, query: Document, fields: list[str] | None = None) -> AsyncIterator[list[Document]]:
+        """Yield what `query` finds, by `_id` and batch by batch, from one cursor."""
+
+        async def start(database: Database) -> tuple[AsyncCursor[Document], list[Document]]:
+            cursor = database[name].find(query, fields, batch_size=CHUNK).sort("_id")
+            return cursor, await cursor.to_list(CHUNK)
+
+        cursor, batch = await self._link.run(start, SCAN_SECONDS)
+        while batch:
+            yield batch
+            batch = await self._link.run(lambda _: cursor.to_list(CHUNK), BATCH_SECONDS)
+
+    async def _write(self, name: str, documents: Iterator[Document]) -> int:
+        """Insert in batches and return how many; a version that is there already is the same one.
+
+        What goes before its first document is there before it is.
+        """
+        written = 0
+        while batch := list(islice(documents, CHUNK)):
+            for some in ([each for each in batch if "part" in each], [each for each in batch if "part" not in each]):
+                if some:
+                    await self._link.run(_inserting(name, some), BATCH_SECONDS)
+            written += len(batch)
+        return written
+
+    async def _remove(self, name: str, query: Document) -> None:
+        await self._link.run(lambda database: database[name].delete_many(query), BATCH_SECONDS)
 
     async def _tidy(self, node: str, fold: Fold) -> None:
         """Remove what the fold has made superfluous. Whatever is left by a crash counts nowhere."""
         if fold.cleared:
             for name in ("pattern", "vector"):
-                await self._write(name, [DeleteMany({**_of(node), "seq": {"$lt": fold.end}})])
-        changed = [*(record.name for record in fold.records), *fold.deleted]
-        await self._write("pattern", _outdated(node, changed, fold.end))
-        forgotten = {"dead": {"$lt": fold.forget_before}, "seq": {"$lte": fold.end}}
-        for dead in await self._all("pattern", {**_of(node), **forgotten}, ["name", "seq"]):
-            await self._write("pattern", _outdated(node, [dead["name"]], dead["seq"]))
-            await self._write("pattern", [DeleteMany({"_id": dead["_id"]})])  # not before what is older
+                await self._remove(name, {**mongo_versions.of(node), "seq": {"$lt": fold.end}})
+        await self._sweep_when_due(node, fold)
         whole = {"node": node, "seq": {"$lte": fold.end}, "body": {"$exists": True}}
         folded = {"$set": {"at": fold.at}, "$unset": {"body": ""}}
         await self._link.run(lambda database: database["entry"].update_many(whole, folded), BATCH_SECONDS)
-        parts = {"node": node, "seq": {"$lte": fold.end}}
-        await self._link.run(lambda database: database["part"].delete_many(parts), BATCH_SECONDS)
-        old = {"node": node, "seq": {"$lte": fold.end}, "at": {"$lt": fold.forget_before}}
-        await self._link.run(lambda database: database["entry"].delete_many(old), BATCH_SECONDS)
+        await self._remove("part", {"node": node, "seq": {"$lte": fold.end}})
+        await self._remove("entry", {"node": node, "seq": {"$lte": fold.end}, "at": {"$lt": fold.forget_before}})
+
+    async def _sweep_when_due(self, node: str, fold: Fold) -> None:
+        """Sweep once more versions have been written than the last sweep has left."""
+        kb = await self._link.run(lambda database: database["kb"].find_one({"_id": node})) or {}
+        written = kb.get("written", 0)
+        if written <= max(self._sweep_after, kb.get("kept", 0)):
+            return
+        kept = 0
+        for name in ("pattern", "vector"):
+            kept += await self._sweep(name, node, fold.end, Sweep(kb["cleared"], fold.forget_before))
+        change = {"$set": {"kept": Int64(kept)}, "$inc": {"written": Int64(-written)}}
+        await self._link.run(lambda database: database["kb"].update_one({"_id": node}, change))
+
+    async def _sweep(self, name: str, node: str, folded: int, sweep: Sweep) -> int:
+        """Remove the versions up to entry `folded` that count no more; return how many documents stay."""
+        query = {**mongo_versions.of(node), "seq": {"$lte": folded}}
+        async for batch in self._scan(name, query, ["name", "seq", "part", "dead"]):
+            await self._remove_both(name, *sweep.take(batch))
+        await self._remove_both(name, *sweep.rest())
+        return sweep.kept
+
+    async def _remove_both(self, name: str, outdated: list[str], forgotten: list[str]) -> None:
+        """Remove documents by `_id`, the forgotten ones not before those that they outdate."""
+        for ids in (outdated, forgotten):
+            if ids:
+                await self._remove(name, {"_id": {"$in": ids}})
 
 
 def _digest(node: str, op_id: str) -> str:
@@ -232,73 +262,14 @@ def _digest(node: str, op_id: str) -> str:
     return hashlib.sha256(f"{len(node)}:{node}:{op_id}".encode()).hexdigest()[:32]
 
 
-def _place(node: str) -> str:
-    """Return what the ids of a node's versions begin with."""
-    return hashlib.sha256(node.encode()).hexdigest()[:32]
-
-
-def _id(node: str, name: str, seq: int) -> str:
-    return f"{_place(node)}:{name}:{seq:016x}"
-
-
-def _of(node: str) -> Document:
-    return {"_id": {"$gt": f"{_place(node)}:", "$lt": f"{_place(node)};"}}
-
-
-def _outdated(node: str, names: Sequence[str], seq: int) -> Iterator[Write]:
-    """Remove the versions of patterns that are older than `seq`."""
-    for start in range(0, len(names), NAMES):
-        some = {"name": {"$in": names[start : start + NAMES]}}
-        yield DeleteMany({**some, **_of(node), "seq": {"$lt": seq}})
-
-
-def _parts(body: bytes) -> list[Binary]:
-    """Cut a body into what fits into documents, at least one."""
-    return [Binary(body[start : start + PART_BYTES]) for start in range(0, len(body) or 1, PART_BYTES)]
-
-
-def _version(node: str, name: str, seq: int, body: bytes) -> Iterator[Write]:
-    first, *rest = _parts(body)
-    version = {"_id": _id(node, name, seq), "name": name, "seq": Int64(seq)}
-    yield InsertOne(version | {"body": first})
-    for number, part in enumerate(rest, 1):
-        yield InsertOne(version | {"_id": f"{version['_id']}:{number:08x}", "body": part, "part": number})
-
-
-def _pattern_versions(node: str, fold: Fold) -> Iterator[Write]:
-    for record in fold.records:
-        yield from _version(node, record.name, fold.end, codec.dump_pattern(record))
-    for name in fold.deleted:
-        gone = {"_id": _id(node, name, fold.end), "name": name, "seq": Int64(fold.end), "body": None}
-        yield InsertOne(gone | {"dead": fold.at})
-
-
-def _vector_versions(node: str, fold: Fold) -> Iterator[Write]:
-    for symbol, vector in fold.vectors.items():
-        yield from _version(node, symbol, fold.end, codec.dump_vector(vector))
-
-
-def _batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
-    every = list(writes)
-    for start in range(0, len(every), CHUNK):
-        yield every[start : start + CHUNK]
-
-
-def _reading(name: str, query: Document) -> Callable[[Database], Awaitable[list[Document]]]:
-    async def read(database: Database) -> list[Document]:
-        return await database[name].find(query).sort("_id").limit(CHUNK).to_list()
-
-    return read
-
-
-def _writing(name: str, batch: list[Write]) -> Callable[[Database], Awaitable[Any]]:
-    async def write(database: Database) -> None:
+def _inserting(name: str, documents: list[Document]) -> Callable[[Database], Awaitable[None]]:
+    async def insert(database: Database) -> None:
         try:
-            await database[name].bulk_write(batch, ordered=False)
+            await database[name].insert_many(documents, ordered=False)
         except BulkWriteError as error:
             if error.details.get("writeConcernErrors") or any(
                 each["code"] != DUPLICATE_KEY for each in error.details["writeErrors"]
             ):
                 raise
 
-    return write
+    return insert
