@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 from hypothesis import settings
 
-from tests.support.cluster import find, images, nginx
+from tests.support.cluster import find, images, neighbours
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
@@ -37,7 +37,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if "project_images" in wanted:
         images.project_images()
     if "nginx_image" in wanted:
-        nginx.nginx_image()
+        neighbours.nginx_image()
+    if "store_images" in wanted:
+        neighbours.store_images()
 
 
 @pytest.fixture(scope="session")

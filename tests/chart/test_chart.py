@@ -19,6 +19,8 @@ from tests.chart.rendering import (
     without_crds,
 )
 
+# Images that would run as root, or as a user by name, unless they are told otherwise.
+USERS = {"nginx": 101, "mongodb": 999, "redis": 999}
 CRDS = CHART.parents[1] / "crds"
 
 
@@ -61,11 +63,13 @@ def test_every_pod_meets_the_restricted_profile(name: str) -> None:
     seen = []
     for kind, spec in pods(name):
         seen.append(kind)
-        assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        # The stores write to volumes.
+        group = {"fsGroup": 999} if kind == "StatefulSet" else {}
+        security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert spec["securityContext"] == security | group
         assert spec["enableServiceLinks"] is False
         for container in spec["containers"]:
-            # nginx's own image runs as root unless it is told otherwise.
-            user = {"runAsUser": 101} if container["name"] == "nginx" else {}
+            user = {"runAsUser": USERS[container["name"]]} if container["name"] in USERS else {}
             assert container["securityContext"] == user | {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -74,10 +78,37 @@ def test_every_pod_meets_the_restricted_profile(name: str) -> None:
             assert container["resources"]["limits"]["memory"]
             assert container["resources"]["requests"]["memory"]
             assert not container["image"].endswith(":latest")
-            if kind == "Deployment":
+            if kind in ("Deployment", "StatefulSet"):
                 assert {"readinessProbe", "livenessProbe"} <= container.keys()
         assert "hostPath" not in {source for volume in spec.get("volumes", ()) for source in volume}
-    assert sorted(seen) == ["Deployment"] * (2 if name == "everything" else 1) + ["Job", "Pod"]
+    stores = ["StatefulSet"] * 2 if name == "trial" else []
+    assert sorted(seen) == ["Deployment"] * (2 if name == "everything" else 1) + ["Job", "Pod", *stores]
+
+
+def test_bundled_stores_are_those_that_the_operator_reads() -> None:
+    (secret,) = documents("trial", "Secret")
+    (operator,) = documents("trial", "Deployment")
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry.get("value") for entry in container["env"]}
+    for store, key in (("MONGODB", "uri"), ("REDIS", "url")):
+        assert told[f"KATO_OPERATOR_STORES_{store}_SECRET"] == secret["metadata"]["name"]
+        assert told[f"KATO_OPERATOR_STORES_{store}_KEY"] == key
+    places = {
+        f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc:{port['port']}"
+        for service in documents("trial", "Service")
+        for port in service["spec"]["ports"]
+    }
+    for address in secret["stringData"].values():
+        assert address.split("/")[2] in places
+
+
+def test_bundled_stores_without_volumes_keep_their_data_in_their_pods() -> None:
+    flags = ("--set", "stores.bundled.persistence.enabled=false")
+    for document in yaml.safe_load_all(render("trial", *flags)):
+        if document["kind"] == "StatefulSet":
+            assert "volumeClaimTemplates" not in document["spec"]
+            (data,) = [v for v in document["spec"]["template"]["spec"]["volumes"] if v["name"] == "data"]
+            assert data["emptyDir"] == {"sizeLimit": "5Gi"}
 
 
 def test_the_test_processor_lies_where_the_operator_looks() -> None:

@@ -11,6 +11,8 @@ from tests.chart.rendering import SETS, Document, documents
 
 Grant = tuple[str, str, str]
 OWN = "kato-operator-leader"
+# Sets of values that name stores, and the Secrets of these.
+STORES = {"everything": ["memory", "sessions"], "trial": ["kato-operator-stores"]}
 
 
 def wanted(rules: Iterable[Rule]) -> set[Grant]:
@@ -50,10 +52,10 @@ def test_a_role_in_each_watched_namespace_and_none_for_the_cluster() -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_own_namespace_has_the_lease_and_the_secrets_of_stores_by_name(name: str) -> None:
     role = roles(name, "Role")["kato-system", OWN]
-    named = name == "everything"
+    named = STORES.get(name)
     assert granted(role) == wanted(LEASE_RULES) | (wanted(STORES_RULES) if named else set())
     by_name = {tuple(rule["resources"]): rule["resourceNames"] for rule in role["rules"] if rule["verbs"] != ["create"]}
-    assert by_name == {("leases",): ["kato-operator"]} | ({("secrets",): ["memory", "sessions"]} if named else {})
+    assert by_name == {("leases",): ["kato-operator"]} | ({("secrets",): named} if named else {})
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.release import NAMESPACE, Release
 from tests.e2e.space import NOTICED, STARTED, Space, processor
-from tests.support.cluster import nginx, pods
+from tests.support.cluster import neighbours, pods
 from tests.support.eventually import eventually
 
 GATEWAY = f"http://kato-operator-gateway.{NAMESPACE}.svc:8000"
@@ -32,7 +32,7 @@ with connect(sys.argv[1]) as socket:
 @pytest.fixture(scope="module")
 def nginx_image(release: Release) -> None:
     """The image that the chart names, on the node."""
-    release.cluster.load(nginx.nginx_image())
+    release.cluster.load(neighbours.nginx_image())
 
 
 @pytest.fixture(scope="module")

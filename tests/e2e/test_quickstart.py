@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 
 import pytest
 
+from tests.e2e.clients import stream
 from tests.e2e.release import ROOT
 from tests.e2e.space import COUNTED, NOTICED, STARTED, Space
 from tests.support.eventually import eventually
 
 QUICKSTART = ROOT / "examples" / "quickstart.yaml"
-STREAM = (ROOT / "tests/e2e/stream.py").read_text()
 BROAD = "http://kato-broad:8000"
 SENTENCE = ("the", "cat", "sat")
 AFTER = 20  # patterns that are learned when the processor is there again
@@ -128,25 +127,14 @@ def test_changed_parameter_is_live_without_a_restart(space: Space) -> None:
 def test_killed_pod_loses_nothing_acknowledged(space: Space) -> None:
     """Each sequence is of symbols of its own: an event lost or doubled would make another pattern."""
     before = space.get("kproc/broad")["status"]["patterns"]
-    acknowledged = stream_while_the_pod_is_killed(space)
+    victim = space.pod_of("broad")["metadata"]["name"]
+    acknowledged = stream(
+        space, BROAD, AFTER, lambda: space.kubectl("delete", "pod", victim, "--grace-period=1", "--wait=false")
+    )
     patterns = space.read(f"{BROAD}/patterns?node_id=stream&limit=1000")["patterns"]
     assert {pattern["name"]: pattern["frequency"] for pattern in patterns} == dict.fromkeys(acknowledged, 1)
     count = before + len(acknowledged)
     eventually(lambda: space.get("kproc/broad")["status"]["patterns"] == count, promised=COUNTED)
-
-
-def stream_while_the_pod_is_killed(space: Space) -> list[str]:
-    """Stream from the client pod, kill the processor's pod on the way, and return the patterns acknowledged."""
-    argv = ("kubectl", "--namespace", space.name, "exec", "--stdin", "client", "--", "python3", "-c", STREAM)
-    command = space.cluster.command([*argv, BROAD, str(AFTER)])
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
-        assert stream.stdout is not None
-        names = [stream.stdout.readline().strip() for _ in range(5)]
-        victim = space.pod_of("broad")["metadata"]["name"]
-        space.kubectl("delete", "pod", victim, "--grace-period=1", "--wait=false")
-        names += stream.stdout.read().split()
-    assert stream.returncode == 0, names
-    return names
 
 
 @pytest.mark.parametrize("kind", PERMANENT)

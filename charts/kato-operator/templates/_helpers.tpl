@@ -30,12 +30,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .image.repository (.image.tag | default .chart.AppVersion) -}}
 {{- end -}}
 
-{{/* What every pod of the chart has: the `restricted` pod security profile, and where it may run. */}}
+{{/* What every pod of the chart has: the `restricted` pod security profile, and where it may run. A dict with `Values`,
+     and with `fsGroup` where a volume is written to. */}}
 {{- define "kato.pod" -}}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
   seccompProfile: {type: RuntimeDefault}
+{{- with .fsGroup }}
+  fsGroup: {{ . }}
+{{- end }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -71,6 +75,17 @@ resources:
 {{- end }}
 {{- end -}}
 
+{{/* The Secrets that name the stores of processors without storage of their own, as YAML; nothing where there are none. */}}
+{{- define "kato.stores" -}}
+{{- if .Values.stores.bundled.enabled }}
+{{- $secret := printf "%s-stores" (include "kato.fullname" .) }}
+mongodb: {secret: {{ $secret }}, key: uri}
+redis: {secret: {{ $secret }}, key: url}
+{{- else if .Values.stores.external.mongodb.secret }}
+{{- toYaml .Values.stores.external }}
+{{- end }}
+{{- end -}}
+
 {{/* Labels of the gateway's pods. */}}
 {{- define "kato.gatewaySelector" -}}
 {{ include "kato.selector" . }}
@@ -93,8 +108,7 @@ app.kubernetes.io/component: gateway
   value: {{ include "kato.image" (dict "image" .Values.serviceImage "chart" .Chart) }}
 - name: KATO_OPERATOR_CLEANUP_DEADLINE_SECONDS
   value: {{ .Values.cleanupDeadlineSeconds | quote }}
-{{- with .Values.stores.external }}
-{{- if .mongodb.secret }}
+{{- with include "kato.stores" . | fromYaml }}
 - name: KATO_OPERATOR_STORES_MONGODB_SECRET
   value: {{ .mongodb.secret }}
 - name: KATO_OPERATOR_STORES_MONGODB_KEY
@@ -103,7 +117,6 @@ app.kubernetes.io/component: gateway
   value: {{ .redis.secret }}
 - name: KATO_OPERATOR_STORES_REDIS_KEY
   value: {{ .redis.key | quote }}
-{{- end }}
 {{- end }}
 - name: KATO_OPERATOR_LOG_LEVEL
   value: {{ .Values.logLevel }}

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from tests.support.cluster import find, images, nginx, runs
+from tests.support.cluster import find, images, neighbours, runs
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.progress import say
+from tests.support.stores.server import StoresError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 Name = Annotated[str, typer.Option(help="the cluster's name")]
@@ -25,7 +26,8 @@ def prepare() -> None:
     """Build everything that is built once: the parts of a node, the project's images and those of its neighbours."""
     find.prepare()
     images.project_images()
-    nginx.nginx_image()
+    neighbours.nginx_image()
+    neighbours.store_images()
 
 
 @app.command()
@@ -84,12 +86,12 @@ def interrupted(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; a ClusterError is one line and exit code 1."""
+    """Run the command line; what cannot be done is one line and exit code 1."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
     try:
         app()
-    except ClusterError as error:
+    except (ClusterError, StoresError) as error:
         say(f"error: {error}")
         sys.exit(1)
 

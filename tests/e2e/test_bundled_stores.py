@@ -1,0 +1,113 @@
+"""External storage as the chart brings it for trials: two pods of one memory, and none of it lost when they are killed.
+
+Each test takes up where the one before it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.clients import stream
+from tests.e2e.release import NAMESPACE, Release
+from tests.e2e.space import NOTICED, STARTED, Json, Space, processor
+from tests.support.cluster import neighbours
+from tests.support.cluster.local import LocalCluster
+from tests.support.eventually import eventually
+
+SHARED = "http://kato-shared:8000"
+SENTENCE = ("the", "cat", "sat")
+AFTER = 10  # patterns that are learned when the stream was disturbed
+STORES = "app.kubernetes.io/component in (mongodb, redis)"
+SIGKILLED = 137
+
+
+@pytest.fixture(scope="module")
+def store_images(release: Release) -> None:
+    """The images that the chart names, on the node."""
+    for image in neighbours.store_images():
+        release.cluster.load(image)
+
+
+@pytest.fixture(scope="module")
+def shared(release: Release, store_images: None, space: Space) -> Iterator[Space]:
+    """A namespace with a client, and the release with stores of its own; afterwards it is without them."""
+    release.install("--set", "stores.bundled.enabled=true", "--set", "networkPolicy.enabled=true")
+    yield space
+    space.kubectl("delete", "kproc", "--all", "--timeout=60s")
+    release.install()
+    release.kubectl("delete", "pvc", "--selector", STORES, "--timeout=60s")
+
+
+def pods(space: Space) -> list[Json]:
+    """Return the pods that are to stay, by name."""
+    listed = space.get("pods", "--selector", "kato.dev/processor=shared")["items"]
+    return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")]
+
+
+def at(pod: Json) -> str:
+    """Return where a pod is reached past the Service."""
+    return f"http://{pod['status']['podIP']}:8000"
+
+
+def container(pod: Json) -> Json:
+    """Return what is said of a pod's container."""
+    (status,) = pod["status"]["containerStatuses"]
+    return status
+
+
+def test_a_processor_that_names_no_storage_is_on_the_bundled_stores(shared: Space) -> None:
+    shared.apply(processor("shared", deletionPolicy="Delete"))
+    shared.wait("kproc/shared")
+    assert shared.get("kproc/shared")["status"]["storage"]["type"] == "External"
+    assert shared.find("pvc/kato-shared-memory") is None
+
+
+def test_what_one_pod_learns_the_other_predicts(shared: Space) -> None:
+    shared.kubectl("scale", "kproc/shared", "--replicas=2")
+    shared.wait("kproc/shared", "jsonpath={.status.readyReplicas}=2")
+    one, other = map(at, pods(shared))
+    session = shared.post(f"{one}/sessions", {"user_id": "reader"})["session_id"]
+    for word in SENTENCE:
+        shared.post(f"{one}/sessions/{session}/observe", {"strings": [word]})
+    learned = shared.post(f"{one}/sessions/{session}/learn")["pattern_name"]
+    for word in SENTENCE[:-1]:
+        shared.post(f"{other}/sessions/{session}/observe", {"strings": [word]})
+    (predicted,) = shared.read(f"{other}/sessions/{session}/predictions")["predictions"]
+    assert (predicted["name"], predicted["future"]) == (learned.removeprefix("PTRN|"), [["sat"]])
+
+
+def test_pods_killed_in_the_midst_of_a_stream_lose_nothing_acknowledged(
+    shared: Space, local_cluster: LocalCluster
+) -> None:
+    """Each sequence is of symbols of its own: an event lost or doubled would make another pattern."""
+
+    def kill_all() -> None:
+        for pod in pods(shared):  # the one that the stream's connection leads to is among them
+            local_cluster.kill(container(pod)["containerID"].removeprefix("containerd://"))
+
+    before = [pod["metadata"]["uid"] for pod in pods(shared)]
+    acknowledged = stream(shared, SHARED, AFTER, kill_all)
+    shared.wait("kproc/shared")
+    after = pods(shared)
+    assert [pod["metadata"]["uid"] for pod in after] == before
+    assert [container(pod)["lastState"]["terminated"]["exitCode"] for pod in after] == [SIGKILLED] * 2
+    for pod in after:
+        eventually(lambda pod=pod: learned(shared, pod) == dict.fromkeys(acknowledged, 1), promised=NOTICED)
+
+
+def learned(space: Space, pod: Json) -> dict[str, int]:
+    """Return the patterns of the stream and how often each was learned, as a pod knows them."""
+    patterns = space.read(f"{at(pod)}/patterns?node_id=stream&limit=1000")["patterns"]
+    return {pattern["name"]: pattern["frequency"] for pattern in patterns}
+
+
+def test_the_stores_pods_may_be_replaced(shared: Space, release: Release) -> None:
+    home = Space(release.cluster, NAMESPACE, shared.image)
+    known = learned(shared, pods(shared)[0])
+    home.kubectl("delete", "pods", "--selector", STORES)
+    home.kubectl("wait", "--for=condition=Ready", "pods", "--selector", STORES, f"--timeout={STARTED}s")
+    for pod in pods(shared):
+        eventually(lambda pod=pod: shared.ask("GET", f"{at(pod)}/readyz")[0] == 200, timeout=STARTED)
+        assert learned(shared, pod) == known
