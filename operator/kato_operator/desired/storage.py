@@ -5,6 +5,7 @@ Called by `reconcile` before any manifest is made (spec: operator.md, KatoProces
 
 from __future__ import annotations
 
+from kato_operator.desired.kinds import Manifest
 from kato_operator.desired.names import claim_name
 from kato_spec.errors import Rejected
 from kato_spec.keys import database_name
@@ -36,6 +37,16 @@ def resolve(
     if kept is not None:
         return kept
     return _derived(processor, namespace) if shared else _embedded(processor, EmbeddedStorage())
+
+
+def database_of(body: Manifest) -> str | None:
+    """Return the database of a stored KatoProcessor as far as it is known already, None when its memory is embedded."""
+    kept: str | None = body.get("status", {}).get("storage", {}).get("database")
+    external = (body.get("spec", {}).get("storage") or {}).get("external")
+    if kept or not external:
+        return kept
+    metadata, named = body["metadata"], external.get("mongodb", {}).get("database")
+    return named or database_name(metadata["namespace"], metadata["name"])
 
 
 def check_scale(processor: KatoProcessor, storage: StorageStatus) -> None:

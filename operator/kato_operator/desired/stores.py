@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 
 from kato_operator.desired import names
@@ -18,6 +19,7 @@ from kato_spec.storage import ExternalStorage, Storage
 MONGODB_FIELD = "spec.storage.external.mongodb.uriSecretRef"
 REDIS_FIELD = "spec.storage.external.redis.urlSecretRef"
 URI_KEY, URL_KEY = "uri", "url"
+MONGODB_PORT = 27017
 SCHEMES = {
     MONGODB_FIELD: ("mongodb://", "mongodb+srv://"),
     REDIS_FIELD: ("redis://", "rediss://"),
@@ -74,6 +76,12 @@ class Stores:
         """Return a digest by which pods are replaced when a store is another one; it tells nothing without `token`."""
         text = "\n".join((self.mongodb_uri, self.redis_url))
         return hmac.new(token.encode(), text.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def servers(mongodb_uri: str) -> frozenset[str]:
+    """Return the servers that a MongoDB connection string names, as `host:port`."""
+    hosts = mongodb_uri.partition("://")[2].partition("/")[0].rpartition("@")[2].lower().split(",")
+    return frozenset(host if re.search(r":\d+$", host) else f"{host}:{MONGODB_PORT}" for host in hosts)
 
 
 def own_sources(namespace: str, external: ExternalStorage) -> Sources:

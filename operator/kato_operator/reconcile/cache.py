@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 
-from kato_operator.desired.kinds import SESSION, Kind, Manifest
+from kato_operator.desired.kinds import PROCESSOR, SESSION, Kind, Manifest
 from kato_operator.desired.names import PROCESSOR_LABEL
+from kato_operator.desired.storage import database_of
 
 Place = tuple[str, str]
+# Namespace and processor, or None and a database.
+Group = tuple[str | None, str]
 REMEMBERED = 4096
 
 
 class Cache:
-    """Objects by kind, namespace and name, and by the processor that they belong to."""
+    """Objects by kind, namespace and name, by the processor that they belong to, and processors by their database."""
 
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Place, Manifest]] = defaultdict(dict)
-        self._members: dict[tuple[Kind, Place], set[Place]] = defaultdict(set)
+        self._members: dict[tuple[Kind, Group], set[Place]] = defaultdict(set)
         # UID -> version at which it went: an answer that comes after that news must not bring it back.
         self._gone: OrderedDict[str, int] = OrderedDict()
 
@@ -35,8 +38,15 @@ class Cache:
 
     def of_processor(self, kind: Kind, namespace: str, processor: str) -> list[Manifest]:
         """Return the objects of `kind` that belong to a processor, by name."""
+        return self._in_group(kind, (namespace, processor))
+
+    def in_database(self, database: str) -> list[Manifest]:
+        """Return the processors whose memory is, or is to be, in a MongoDB database of that name, on any server."""
+        return self._in_group(PROCESSOR, (None, database))
+
+    def _in_group(self, kind: Kind, group: Group) -> list[Manifest]:
         objects = self._objects[kind]
-        return [objects[place] for place in sorted(self._members.get((kind, (namespace, processor)), ()))]
+        return [objects[place] for place in sorted(self._members.get((kind, group), ()))]
 
     def put(self, kind: Kind, manifest: Manifest) -> bool:
         """Keep `manifest` unless a newer version is known; say whether it is news."""
@@ -49,9 +59,8 @@ class Cache:
                 return False
             self._forget_member(kind, place, known)
         self._objects[kind][place] = manifest
-        owner = processor_of(kind, manifest)
-        if owner is not None:
-            self._members[kind, (place[0], owner)].add(place)
+        for group in _groups(kind, manifest):
+            self._members[kind, group].add(place)
         return True
 
     def remove(self, kind: Kind, manifest: Manifest) -> bool:
@@ -72,14 +81,12 @@ class Cache:
         return {place: known["metadata"]["resourceVersion"] for place, known in self._objects[kind].items()}
 
     def _forget_member(self, kind: Kind, place: Place, known: Manifest) -> None:
-        """Take an object off its processor's list."""
-        owner = processor_of(kind, known)
-        if owner is None:
-            return
-        members = self._members[kind, (place[0], owner)]
-        members.discard(place)
-        if not members:
-            del self._members[kind, (place[0], owner)]
+        """Take an object off the lists that it stands on."""
+        for group in _groups(kind, known):
+            members = self._members[kind, group]
+            members.discard(place)
+            if not members:
+                del self._members[kind, group]
 
 
 def place_of(manifest: Manifest) -> Place:
@@ -94,6 +101,15 @@ def processor_of(kind: Kind, manifest: Manifest) -> str | None:
         return name
     label: str | None = manifest["metadata"].get("labels", {}).get(PROCESSOR_LABEL)
     return label
+
+
+def _groups(kind: Kind, manifest: Manifest) -> Iterator[Group]:
+    """Yield the lists that an object stands on: its processor's, and for a processor its database's."""
+    owner = processor_of(kind, manifest)
+    if owner is not None:
+        yield manifest["metadata"]["namespace"], owner
+    if kind is PROCESSOR and (database := database_of(manifest)):
+        yield None, database
 
 
 def _version(manifest: Manifest) -> int:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kato_operator.reconcile.ports import Clock, Key, PodAddress, Sessions
+from kato_operator.reconcile.ports import Clock, Key, PodAddress, Sessions, StoreAway
 from kato_operator.status.observed import Sight
 from kato_spec.errors import Rejected, Transient
 from kato_spec.records import DeclaredSession
@@ -68,15 +68,17 @@ class Observations:
         async with place.lock:
             if place.look is None or place.look.at < not_before or place.look.pods != uids:
                 at = self._clock.monotonic()
-                sights = await asyncio.gather(*(self._sight(pod) for pod in pods))
+                sights = await asyncio.gather(*(self.sight(pod) for pod in pods))
                 before, place.look = place.look, Look(at, uids, sights, _declared(sights))
                 self._told(processor, before, place.look)
             return place.look
 
-    async def _sight(self, pod: PodAddress) -> Sight:
+    async def sight(self, pod: PodAddress) -> Sight:
         """Ask one pod; that it does not answer is an observation too."""
         try:
             return Sight(pod.name, await self._sessions.state(pod))
+        except StoreAway as error:
+            return Sight(pod.name, None, str(error), store=error.store)
         except (Transient, Rejected) as error:
             return Sight(pod.name, None, str(error))
 

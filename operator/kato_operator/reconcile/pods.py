@@ -19,7 +19,7 @@ from kato_operator.reconcile.feed import Add
 from kato_operator.reconcile.observations import Look
 from kato_operator.reconcile.ports import Key, PodAddress
 from kato_operator.reconcile.world import SILENT_SECONDS, SLACK, World, key_of, session_key
-from kato_operator.status.observed import ready
+from kato_operator.status.observed import Sight, ready
 from kato_operator.status.processor import is_live
 from kato_spec.errors import Rejected, Transient
 from kato_spec.records import ParametersRecord
@@ -51,10 +51,46 @@ async def addresses(world: World, processor: Manifest) -> list[PodAddress]:
     namespace, name = processor["metadata"]["namespace"], processor["metadata"]["name"]
     shared = processor.get("status", {}).get("storage", {}).get("type") == "External"
     return [
-        PodAddress(pod["metadata"]["name"], pod["metadata"]["uid"], pod["status"]["podIP"], token, shared)
+        _address(pod, token, shared=shared)
         for pod in world.cache.of_processor(POD, namespace, name)
         if ready(pod) and pod["status"].get("podIP")
     ]
+
+
+async def look_at_secrets(world: World, key: Key) -> None:
+    """Read the Secrets that pods on their way are about to read: they may not be watched, and rounds come seldom."""
+    if not any(
+        pod["status"].get("phase") == "Pending" for pod in world.cache.of_processor(POD, key.namespace, key.name)
+    ):
+        return
+    known = world.cache.get(SECRET, key.namespace, token_secret_name(key.name))
+    live = await world.cluster.get(SECRET, key.namespace, token_secret_name(key.name))
+    if live is not None:
+        world.cache.put(SECRET, live)
+    elif known is not None:
+        world.cache.remove(SECRET, known)
+    await world.secrets.look_for(key)
+
+
+async def ask_ailing(world: World, processor: Manifest) -> list[Sight]:
+    """Ask the pods that run, and are not ready, what ails them."""
+    token = await token_of(world, processor)
+    pods = world.cache.of_processor(POD, processor["metadata"]["namespace"], processor["metadata"]["name"])
+    addresses = [_address(pod, token) for pod in pods if _runs(pod) and not ready(pod)]
+    return list(await asyncio.gather(*map(world.observations.sight, addresses)))
+
+
+def _runs(pod: Manifest) -> bool:
+    """Say whether a pod is to stay, has an address, and its container runs."""
+    status = pod["status"]
+    running = any("running" in container.get("state", {}) for container in status.get("containerStatuses") or ())
+    return running and bool(status.get("podIP")) and not pod["metadata"].get("deletionTimestamp")
+
+
+def _address(pod: Manifest, token: str, *, shared: bool = False) -> PodAddress:
+    """Return where a pod is."""
+    metadata = pod["metadata"]
+    return PodAddress(metadata["name"], metadata["uid"], pod["status"]["podIP"], token, shared)
 
 
 def spokesmen(pods: Sequence[PodAddress], seen: Look) -> Sequence[PodAddress]:

@@ -144,6 +144,14 @@ class StoresPort(Protocol):
         ...
 
 
+class StoreAway(Transient):
+    """A pod answers, and says that it cannot reach a store of its own; `store` is what that is called."""
+
+    def __init__(self, pod: str, store: str) -> None:
+        super().__init__(f"pod {pod}: {store} cannot be reached")
+        self.store = store
+
+
 class Sessions(Protocol):
     """What the pods of a processor say and are told.
 
@@ -151,7 +159,7 @@ class Sessions(Protocol):
     """
 
     async def state(self, pod: PodAddress) -> StateRecord:
-        """Return what the pod says about itself."""
+        """Return what the pod says about itself; `StoreAway` where its store keeps it from serving."""
         ...
 
     async def tell_parameters(self, pod: PodAddress, record: ParametersRecord) -> None:

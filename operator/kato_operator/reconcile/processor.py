@@ -6,16 +6,18 @@ and begun again (spec: operator.md, "Level-triggered").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, POD, PROCESSOR, Manifest
 from kato_operator.desired.names import FINALIZER, claim_name, endpoint, selector_text
 from kato_operator.desired.subject import Subject, plain
-from kato_operator.reconcile.children import Children, Outcome
+from kato_operator.reconcile.children import PROBLEM_SECONDS, Children, Outcome
+from kato_operator.reconcile.databases import DatabaseTaken, check_database
 from kato_operator.reconcile.judge import Judge
 from kato_operator.reconcile.observations import Look
-from kato_operator.reconcile.pods import look, patience, recheck, token_of
+from kato_operator.reconcile.pods import ask_ailing, look, look_at_secrets, patience, recheck, token_of
 from kato_operator.reconcile.ports import Key
 from kato_operator.reconcile.removal import remove
 from kato_operator.reconcile.statuses import (
@@ -26,8 +28,8 @@ from kato_operator.reconcile.statuses import (
     write_status,
 )
 from kato_operator.reconcile.stores import stores_of
-from kato_operator.reconcile.world import FRESH_SECONDS, World, soonest
-from kato_operator.status.observed import Observed, Problem
+from kato_operator.reconcile.world import FRESH_SECONDS, SILENT_SECONDS, World, soonest
+from kato_operator.status.observed import Observed, Problem, Sight
 from kato_operator.status.processor import COUNTERS, processor_status
 from kato_spec.errors import Rejected
 from kato_spec.keys import child_name
@@ -62,10 +64,11 @@ class ProcessorStory:
         # 3. Can it be made? What cannot is said, and what runs is left running.
         try:
             subject = await self._subject(body)
+            await check_database(self._world, self._judge, key, body, subject)
         except Rejected as error:
             status = self._status(body, None, Outcome(problems=[Problem.of(error)]), None)
             await write_status(self._world, PROCESSOR, body, status, COUNTERS)
-            return None
+            return PROBLEM_SECONDS if isinstance(error, DatabaseTaken) else None
         # 4. Memory that is to go with the object holds it until it is gone.
         outcome = Outcome()
         await self._children.settle_note(subject, outcome)
@@ -103,6 +106,7 @@ class ProcessorStory:
 
     async def _settle(self, key: Key, subject: Subject, outcome: Outcome) -> None:
         """Bring the children to what is wanted; without the stores that they need, what runs is left running."""
+        await look_at_secrets(self._world, key)
         try:
             stores = await stores_of(self._world, key, subject.spec.storage, subject.storage)
         except Rejected as error:
@@ -115,16 +119,25 @@ class ProcessorStory:
         world = self._world
         record = subject.processor.record(subject.uid, subject.generation)
         seen = await look(world, body, record, max_age=patience(world, body, record))
-        status = self._status(body, subject, outcome, seen)
+        ailing = [] if seen.pods else await ask_ailing(world, body)
+        status = self._status(body, subject, outcome, seen, ailing)
         wait = wait_for_counters(world, body, status, COUNTERS)
         if wait == 0:
             if is_counters_alone(body, status, COUNTERS):
                 seen = await look(world, body, record, max_age=FRESH_SECONDS)
                 status = self._status(body, subject, outcome, seen)
             await write_status(world, PROCESSOR, body, status, COUNTERS)
-        return soonest(wait or None, recheck(seen, patience(world, body, record), world.clock.monotonic()))
+        again = recheck(seen, patience(world, body, record), world.clock.monotonic())
+        return soonest(wait or None, again, SILENT_SECONDS if ailing else None)
 
-    def _status(self, body: Manifest, subject: Subject | None, outcome: Outcome, seen: Look | None) -> dict[str, Any]:
+    def _status(
+        self,
+        body: Manifest,
+        subject: Subject | None,
+        outcome: Outcome,
+        seen: Look | None,
+        ailing: Sequence[Sight] = (),
+    ) -> dict[str, Any]:
         """Return the status; without a `subject` it is that of a processor which cannot be made as asked."""
         world, metadata, before = self._world, body["metadata"], body.get("status", {})
         place = (metadata["namespace"], metadata["name"])
@@ -141,6 +154,7 @@ class ProcessorStory:
             problems=outcome.problems,
             waits=outcome.waits,
             sights=seen.sights if seen else (),
+            ailing=ailing,
         )
         about = {name: before[name] for name in ABOUT if name in before} if subject is None else _about(subject)
         return processor_status(observed, before, about, world.clock.now())

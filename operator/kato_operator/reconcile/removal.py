@@ -25,6 +25,7 @@ from kato_operator.desired.names import (
 )
 from kato_operator.desired.stores import Stores, StoresMissing
 from kato_operator.reconcile.children import Standing, standing
+from kato_operator.reconcile.databases import is_taken_over
 from kato_operator.reconcile.ports import Happening, Key, Refused
 from kato_operator.reconcile.stores import stores_in
 from kato_operator.reconcile.world import World, processor_key
@@ -150,7 +151,12 @@ async def _sweep_one(world: World, kind: Kind, memory: Manifest, key: Key) -> No
         await world.cluster.delete(CLAIM, memory)
         return
     try:
-        left = await _left_in_stores(world, key, memory, TRY_SECONDS)
+        if is_taken_over(world, await _noted_stores(world, key, memory)):
+            log.info("memory is another processor's by now", processor=key.name, namespace=key.namespace)
+            await world.cluster.delete(CONFIG_MAP, memory)
+            left = None
+        else:
+            left = await _left_in_stores(world, key, memory, TRY_SECONDS)
     except Rejected as error:
         left = str(error)
     if left:

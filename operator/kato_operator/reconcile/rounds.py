@@ -20,9 +20,10 @@ from kato_spec.errors import KatoError, Transient
 
 log = structlog.get_logger()
 
-# Every Secret is looked at this often, in seconds, but no more of them a second than that.
+# Every Secret is looked at this often, in seconds, but no more of them a second than that: reads are all that an
+# operator at rest costs, its own CPU and the API server's. What a pod that starts needs is looked at then.
 SECRET_ROUND = 7.0
-SECRETS_PER_SECOND = 50.0
+SECRETS_PER_SECOND = 5.0
 RESYNCED_PER_SECOND = 100.0
 
 

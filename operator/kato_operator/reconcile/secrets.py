@@ -63,6 +63,11 @@ class Secrets:
             raise source.missing("SecretInvalid", f"holds under {source.key} something else than {schemes}")
         return url
 
+    async def look_for(self, reader: Key) -> None:
+        """See whether the Secrets that `reader` has read are as they were."""
+        for place in [place for place in self.places if reader in self._readers[place]]:
+            await self.look(place)
+
     async def look(self, place: Place) -> None:
         """See whether a Secret is as it was, and have its readers looked at if it is not."""
         if place not in self._readers:

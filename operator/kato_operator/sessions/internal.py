@@ -1,7 +1,8 @@
-"""The `Sessions` port by the internal API of each pod: how an embedded processor is told and asked.
+"""The `Sessions` port by the internal API of each pod: how processors are told and asked, whatever their storage.
 
 Called by `reconcile`. Every write goes past the fence, as those to the cluster do (spec: operator.md, "How the
-operator and the service speak", embedded storage).
+operator and the service speak"). On external storage the pod that is told writes the Redis key and wakes the others:
+docs/architecture.md says why the operator does not do so itself.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import aiohttp
 from pydantic import ValidationError
 
 from kato_operator.reconcile.fence import Fence
-from kato_operator.reconcile.ports import Conflict, PodAddress, Refused
+from kato_operator.reconcile.ports import Conflict, PodAddress, Refused, StoreAway
 from kato_spec.errors import Transient
 from kato_spec.records import DeclarationRecord, DeclaredSession, ParametersRecord, StateRecord
 
 Answer = TypeVar("Answer", StateRecord, DeclaredSession)
 
 TIMEOUT_SECONDS = 5.0
+# The error code of a pod whose store is away, and what the message begins with; all else in it may be an address.
+STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+STORES = ("MongoDB", "Redis")
 FOR_GOOD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
@@ -92,6 +96,8 @@ def _refusal(pod: PodAddress, status: int, text: str) -> Exception:
     said = f"{status} {text[:300]}"
     if status == HTTPStatus.CONFLICT:
         return Conflict(f"pod {pod.name}: {said}")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and STORE_UNAVAILABLE in text:
+        return StoreAway(pod.name, next((store for store in STORES if store in text), "its store"))
     if status in FOR_GOOD:
         return Refused(f"pod {pod.name}", "RefusedByProcessor", said)
     return Transient(f"pod {pod.name}: {said}")

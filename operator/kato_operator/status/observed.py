@@ -30,11 +30,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one pod said about itself, or why it could not be asked."""
+    """What one pod said about itself, or why it could not be asked; `store` is the one that it cannot reach."""
 
     pod: str
     state: StateRecord | None
     error: str = ""
+    store: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Observed:
     """A processor's children and pods as they are.
 
     `replicas`: pods wanted now; `claim`: None when there is no volume to wait for; `problems`: what is not as asked
-    for; `waits`: what passes by itself; `sights`: one for each ready pod.
+    for; `waits`: what passes by itself; `sights`: one for each ready pod; `ailing`: where none is
+    ready, one for each that runs.
     """
 
     uid: str
@@ -55,6 +57,7 @@ class Observed:
     problems: Sequence[Problem]
     waits: Sequence[Problem]
     sights: Sequence[Sight]
+    ailing: Sequence[Sight] = ()
 
 
 def ready(pod: Manifest) -> bool:

@@ -77,7 +77,9 @@ def _ready(observed: Observed, hindrance: Problem | None, *, settled: bool) -> F
         return Finding("Ready", "False", reason, f"{why}: no pod runs, memory and sessions are kept")
     if settled:
         return Finding("Ready", "True", "PodsReady", _count(observed))
-    cause = next(iter([*([hindrance] if hindrance else []), *observed.problems, *observed.waits]), None)
+    away = _store_away(observed)
+    known = [*([hindrance] if hindrance else []), *([away] if away else []), *observed.problems, *observed.waits]
+    cause = next(iter(known), None)
     if cause:
         return Finding("Ready", "False", cause.reason, cause.message)
     return Finding("Ready", "False", "PodsNotReady", _count(observed))
@@ -106,12 +108,24 @@ def _degraded(problems: list[Problem]) -> Finding:
 
 
 def _store_reachable(observed: Observed, hindrance: Problem | None) -> Finding:
-    """StoreReachable: a pod is ready, which it is not without its store."""
+    """StoreReachable: a pod is ready, which it is not without its store; where none is, those that run are asked."""
+    away = _store_away(observed)
+    if away:
+        return Finding("StoreReachable", "False", away.reason, away.message)
     if any(map(ready, observed.pods)):
         return Finding("StoreReachable", "True", "Reachable")
     if hindrance and hindrance.reason == "VolumeNotBound":
         return Finding("StoreReachable", "False", hindrance.reason, hindrance.message)
     return Finding("StoreReachable", "Unknown", "NoReadyPod", "no ready pod to ask")
+
+
+def _store_away(observed: Observed) -> Problem | None:
+    """Return that a store is away, when pods say so and none serves."""
+    sights = [*observed.sights, *observed.ailing]
+    cut_off = next((sight for sight in sights if sight.store), None)
+    if cut_off is None or any(sight.state for sight in sights):
+        return None
+    return Problem("StoreUnavailable", cut_off.error)
 
 
 def _parameters_live(observed: Observed) -> Finding:

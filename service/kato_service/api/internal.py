@@ -11,6 +11,7 @@ from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute
 from kato_service.api.parts import serving
 from kato_service.processor.errors import InvalidRecord
+from kato_service.processor.processor import Processor
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
 router = APIRouter(prefix="/internal", tags=["side door"], route_class=StrictRoute, strict_content_type=False)
@@ -45,6 +46,8 @@ async def withdraw(uid: str, request: Request) -> Json:
 
 @router.get("/state", responses=documented())
 async def state(request: Request) -> Json:
-    """Show which generation is live, the counts, and every declared session."""
-    processor = serving(request)
+    """Show which generation is live, the counts, and every declared session; a store that is away is told first."""
+    processor: Processor = request.app.state.processor
+    await processor.check_stores()
+    processor.check_loaded()
     return Json((await processor.state()).model_dump_json().encode())

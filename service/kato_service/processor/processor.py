@@ -131,6 +131,15 @@ class Processor:
                 found.append(str(error))
         return found
 
+    async def check_stores(self) -> None:
+        """Return when both stores answer.
+
+        Raises:
+            StoreUnavailable: the first that does not.
+        """
+        for store in (self._memory, self._store):
+            await store.ping()
+
     async def look(self) -> None:
         """Take up what the operator, or another replica on its behalf, has changed, and write back how this one is."""
         await self.directives.take_up()

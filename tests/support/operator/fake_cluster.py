@@ -144,7 +144,8 @@ class FakeCluster:
         metadata = manifest["metadata"]
         if live is None:
             self._uids += 1
-            metadata |= {"uid": f"uid-{self._uids}", "generation": 1}
+            created = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            metadata |= {"uid": f"uid-{self._uids}", "generation": 1, "creationTimestamp": created}
         elif strip(live) == strip(manifest):
             return copy.deepcopy(live)
         elif live.get("spec") != manifest.get("spec"):
@@ -197,7 +198,7 @@ def sorted_items(objects: Mapping[Place, Manifest]) -> list[tuple[Place, Manifes
 
 def strip(manifest: Manifest) -> Manifest:
     """Return what of an object counts as its content."""
-    own = {"uid", "generation", "resourceVersion"}
+    own = {"uid", "generation", "resourceVersion", "creationTimestamp"}
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in own}
     return {**manifest, "metadata": metadata}
 

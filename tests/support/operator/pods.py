@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kato_operator.reconcile.ports import Conflict, PodAddress, Refused
+from kato_operator.reconcile.ports import Conflict, PodAddress, Refused, StoreAway
 from kato_service.processor import errors
 from kato_service.processor.processor import Processor
 from kato_spec.errors import Rejected, Transient
@@ -29,12 +29,13 @@ class ServiceClock:
 
 
 class PodsInProcess:
-    """Processors by pod address; those in `silent` do not answer. `asked` counts looks."""
+    """Processors by pod address; those in `silent` do not answer, those in `cut_off` have no store. `asked`: looks."""
 
     def __init__(self, clock: HeldClock) -> None:
         self._clock = clock
         self.running: dict[str, Processor] = {}
         self.silent: set[str] = set()
+        self.cut_off: set[str] = set()
         self.asked = 0
         self._started = 0
 
@@ -51,6 +52,8 @@ class PodsInProcess:
 
     async def state(self, pod: PodAddress) -> StateRecord:
         self.asked += 1
+        if pod.ip in self.cut_off:
+            raise StoreAway(pod.name, "Redis")
         return await self._at(pod).state()
 
     async def tell_parameters(self, pod: PodAddress, record: ParametersRecord) -> None:

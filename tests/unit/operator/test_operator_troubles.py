@@ -12,6 +12,7 @@ from kato_operator.desired.kinds import (
     DEPLOYMENT,
     POD,
     PROCESSOR,
+    SECRET,
     SERVICE,
     Kind,
     Manifest,
@@ -119,3 +120,37 @@ async def test_a_quota_that_admits_no_pod_is_told(rig: Rig) -> None:
     rig.cluster.put(DEPLOYMENT, {**rig.get(DEPLOYMENT, "kato-broad"), "status": {"conditions": [failure]}})
     await rig.settle()
     assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "QuotaExceeded")
+
+
+async def test_a_store_that_is_away_is_told_apart_from_pods_that_start(rig: Rig) -> None:
+    await running(rig)
+    assert rig.condition(PROCESSOR, "broad", "StoreReachable") == ("True", "Reachable")
+    rig.pods.cut_off.add("10.0.0.1")
+    unready(rig, "Running")
+    await rig.forward(4)
+    assert rig.condition(PROCESSOR, "broad", "StoreReachable") == ("False", "StoreUnavailable")
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "StoreUnavailable")
+    assert "Redis cannot be reached" in str(rig.get(PROCESSOR, "broad")["status"])
+    rig.pods.cut_off.clear()
+    await rig.forward(4)
+    assert rig.condition(PROCESSOR, "broad", "StoreReachable") == ("Unknown", "NoReadyPod")
+    await rig.pod_runs("broad", fresh=False)
+    assert rig.condition(PROCESSOR, "broad", "StoreReachable") == ("True", "Reachable")
+
+
+def unready(rig: Rig, phase: str) -> None:
+    """Let the pod fail its readiness probe, its container running."""
+    state = [{"name": "kato", "state": {"running": {}}}]
+    changed = pod("broad", "10.0.0.1", [{"type": "Ready", "status": "False"}], phase=phase, containerStatuses=state)
+    rig.cluster.put(POD, changed)
+    deployment = rig.get(DEPLOYMENT, "kato-broad")
+    rig.cluster.put(DEPLOYMENT, {**deployment, "status": {**deployment["status"], "readyReplicas": 0}})
+
+
+async def test_secrets_are_read_anew_when_a_pod_starts(rig: Rig) -> None:
+    await running(rig)
+    whole = rig.get(SECRET, "kato-broad-internal")["data"]
+    rig.cluster.remove(SECRET, NAMESPACE, "kato-broad-internal")
+    unready(rig, "Pending")
+    await rig.settle()
+    assert rig.get(SECRET, "kato-broad-internal")["data"] == whole
