@@ -1,4 +1,4 @@
-"""Runs in the client pod: `python3 load.py URL` keeps 8 clients busy until its input ends, and retries nothing.
+"""Runs in the client pod: `python3 load.py URL [USER]` keeps 8 clients busy until its input ends, retrying nothing.
 
 Each client has a session and a connection of its own, observes, and learns now and then. Prints JSON: how many requests
 were answered well, what went wrong with the others, and the patterns whose learning was acknowledged.
@@ -17,9 +17,9 @@ EVENTS = 4  # observed before each learning
 class Client(threading.Thread):
     """One client: what it got, and what went wrong."""
 
-    def __init__(self, url: str, number: int, stop: threading.Event) -> None:
+    def __init__(self, url: str, user: str, number: int, stop: threading.Event) -> None:
         super().__init__()
-        self.url, self.number, self.stop = url, number, stop
+        self.url, self.user, self.number, self.stop = url, user, number, stop
         self.answered = 0
         self.failures: list[str] = []
         self.learned: list[str] = []
@@ -27,7 +27,7 @@ class Client(threading.Thread):
     def run(self) -> None:
         """Work until told to stop; a failure is noted, never repeated."""
         with httpx.Client(base_url=self.url, timeout=30) as client:
-            session = self.post(client, "/sessions", {"user_id": "load"}).get("session_id")
+            session = self.post(client, "/sessions", {"user_id": self.user}).get("session_id")
             turn = 0
             while session and not self.stop.is_set():
                 turn += 1
@@ -49,10 +49,10 @@ class Client(threading.Thread):
         return found
 
 
-def main(url: str) -> None:
+def main(url: str, user: str = "load") -> None:
     """Run the clients until the input ends."""
     stop = threading.Event()
-    clients = [Client(url, number, stop) for number in range(CLIENTS)]
+    clients = [Client(url, user, number, stop) for number in range(CLIENTS)]
     for client in clients:
         client.start()
     sys.stdout.write("started\n")
@@ -70,4 +70,4 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:3])

@@ -6,10 +6,11 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -18,13 +19,14 @@ from kato_spec.keys import database_name, key_prefix
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
 from tests.support.operator.process import OperatorProcess
+from tests.support.operator.rollouts import ROLLOUTS, pods
 from tests.support.operator.space import PATIENCE, PROMISED, Json, Space
 from tests.support.operator.stores import ClusterMongo, ClusterRedis
 
 LOAD = Path(__file__).parents[1] / "e2e" / "load.py"
 STORAGE = {"external": {"mongodb": {"uriSecretRef": {"name": "stores"}}, "redis": {"urlSecretRef": {"name": "stores"}}}}
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
-ROLLOUTS = [3, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+COUNTS = [len(ROLLOUTS), pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
 
 
 @dataclass
@@ -59,12 +61,6 @@ def secret(space: Space, **values: str) -> None:
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     metadata = {"name": "stores", "namespace": space.namespace}
     space.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
-
-
-def pods(space: Space, processor: str) -> list[Json]:
-    """Return the pods of a processor that are to stay."""
-    listed = json.loads(space.kubectl("get", "pods", "-l", f"kato.dev/processor={processor}", "-o", "json"))["items"]
-    return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")]
 
 
 def ask_pod(space: Space, pod: Json, method: str, path: str, body: object = None) -> Json:
@@ -104,20 +100,40 @@ def test_what_one_pod_learns_the_other_predicts_in_the_declared_session(twins: S
     assert twins.get("kproc/twins")["status"]["storage"]["type"] == "External"
 
 
-def test_parameters_are_live_on_every_pod_and_replace_none(twins: Space) -> None:
+def test_parameters_are_live_on_every_pod_and_replace_none(
+    twins: Space, record_property: Callable[[str, object], None]
+) -> None:
     before = {pod["metadata"]["uid"] for pod in pods(twins, "twins")}
+    session = twins.get("ksess/reader")["status"]["sessionId"]
     patch = json.dumps({"spec": {"displayName": "Twins", "parameters": {"maxPredictions": 7}}})
     twins.kubectl("patch", "kproc/twins", "--type=merge", "--patch", patch)
+    began = monotonic()
     for pod in pods(twins, "twins"):
-        eventually(lambda pod=pod: ask_pod(twins, pod, "GET", "/ping")["name"] == "Twins", promised=PROMISED)
+        eventually(
+            lambda pod=pod: ask_pod(twins, pod, "GET", f"/sessions/{session}/config")["config"]["max_predictions"] == 7,
+            promised=PROMISED,
+            interval=0.02,
+        )
+    record_property("seconds until live on every pod", round(monotonic() - began, 3))
+    eventually(lambda: is_live(twins), promised=PROMISED, interval=0.1)
+    record_property("seconds until ParametersLive says so", round(monotonic() - began, 3))
+    assert ask_pod(twins, pods(twins, "twins")[0], "GET", "/ping")["name"] == "Twins"
     assert {pod["metadata"]["uid"] for pod in pods(twins, "twins")} == before
 
 
+def is_live(space: Space) -> bool:
+    """Say whether ParametersLive is True for the generation that stands."""
+    twins = space.get("kproc/twins")
+    condition = next(one for one in twins["status"]["conditions"] if one["type"] == "ParametersLive")
+    generation: int = twins["metadata"]["generation"]
+    return (condition["status"], condition["observedGeneration"]) == ("True", generation)
+
+
 @contextmanager
-def load(space: Space, processor: str) -> Iterator[dict[str, Any]]:
+def load(space: Space, processor: str, user: str) -> Iterator[dict[str, Any]]:
     """Keep 8 clients busy that retry nothing; the dict holds their report when the block has ended."""
     address = space.get(f"service/kato-{processor}")["spec"]["clusterIP"]
-    argv = space.cluster.command([sys.executable, str(LOAD), f"http://{address}:8000"])
+    argv = space.cluster.command([sys.executable, str(LOAD), f"http://{address}:8000", user])
     report: dict[str, Any] = {}
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as clients:
         assert clients.stdin is not None
@@ -130,29 +146,33 @@ def load(space: Space, processor: str) -> Iterator[dict[str, Any]]:
             report |= json.loads(clients.stdout.read())
 
 
-@pytest.mark.parametrize("rollouts", ROLLOUTS)
-def test_replacing_pods_under_load_drops_no_request_and_loses_nothing(twins: Space, rollouts: int) -> None:
-    with load(twins, "twins") as report:
-        for number in range(rollouts):
-            before = {pod["metadata"]["uid"] for pod in pods(twins, "twins")}
-            patch = json.dumps({"spec": {"podAnnotations": {"rollout": f"{rollouts}-{number}"}}})
-            twins.kubectl("patch", "kproc/twins", "--type=merge", "--patch", patch)
-            eventually(lambda before=before: all_anew(twins, before), timeout=2 * PATIENCE, interval=0.5)
+@pytest.mark.parametrize("count", COUNTS)
+def test_replacing_pods_under_load_drops_no_request_and_loses_nothing(twins: Space, count: int) -> None:
+    user = f"load-{count}"
+    with load(twins, "twins", user) as report:
+        for turn in range(count):
+            ROLLOUTS[turn % len(ROLLOUTS)](twins, "twins", turn)
     assert report["failures"] == []
     assert report["answered"] > len(report["learned"]) > 0
-    pod = pods(twins, "twins")[0]
-    sample = report["learned"][:: max(1, len(report["learned"]) // 50)]
-    for name in sample:
-        found = ask_pod(twins, pod, "GET", f"/pattern/{name.removeprefix('PTRN|')}?node_id=load")
-        assert found["pattern"]["status"] == "okay"
+    known = ask_pod(twins, pods(twins, "twins")[0], "GET", f"/patterns?node_id={user}&limit=1")["total"]
+    assert known == len(set(report["learned"]))
 
 
-def all_anew(space: Space, before: set[str]) -> bool:
-    """Say whether two pods run that are not among those from before, and none of those any more."""
-    listed = json.loads(space.kubectl("get", "pods", "-l", "kato.dev/processor=twins", "-o", "json"))["items"]
-    uids = {pod["metadata"]["uid"] for pod in listed}
-    status = space.get("deployment/kato-twins")["status"]
-    return not uids & before and status.get("readyReplicas") == 2 and status.get("updatedReplicas") == 2
+def test_a_store_that_is_away_is_named_until_it_is_back(twins: Space, stores: Stores) -> None:
+    stores.redis.stop()
+    twins.reaches("kproc/twins", "StoreReachable", "False", "StoreUnavailable", within=PATIENCE)
+    assert twins.condition("kproc/twins", "Ready") == ("False", "StoreUnavailable")
+    stores.redis.start()
+    twins.reaches("kproc/twins", "StoreReachable", "True", within=PATIENCE)
+    twins.ready("twins")
+
+
+def test_a_database_that_another_processor_has_is_refused(twins: Space) -> None:
+    mongodb = {"uriSecretRef": {"name": "stores"}, "database": database_name(twins.namespace, "twins")}
+    twins.processor("thief", storage={"external": {**STORAGE["external"], "mongodb": mongodb}}, deletionPolicy="Delete")
+    twins.reaches("kproc/thief", "Degraded", "True", "DatabaseTaken")
+    assert twins.find("deployment/kato-thief") is None
+    twins.kubectl("delete", "kproc/thief", "--timeout=60s")
 
 
 def test_a_secret_without_its_key_is_said_and_heals_by_itself(shared: Space, stores: Stores) -> None:
