@@ -25,11 +25,11 @@ class Release:
         """Run a helm command on the release and return what it printed."""
         return self.cluster.helm(verb, NAME, *words, "--namespace", NAMESPACE, timeout=360)
 
-    def install(self, *flags: str) -> str:
-        """Install the chart, or upgrade to it, and wait until its pods are Ready; return helm's words."""
+    def install(self, *flags: str, chart: Path = CHART) -> str:
+        """Install a chart, or upgrade to it, and wait until its pods are Ready; return helm's words."""
         self.cluster.apply(pods.restricted_namespace(NAMESPACE))
         # The definitions may be there from elsewhere, such as `kato-operator crds`.
-        return self.helm("upgrade", str(CHART), "--install", "--take-ownership", "--wait", "--timeout", "3m", *flags)
+        return self.helm("upgrade", str(chart), "--install", "--take-ownership", "--wait", "--timeout", "3m", *flags)
 
     def uninstall(self) -> str:
         """Uninstall the chart and wait until it is gone."""

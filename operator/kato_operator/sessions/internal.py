@@ -86,12 +86,12 @@ class InternalApi:
                     return await response.json(content_type=None)
                 if response.status == HTTPStatus.NOT_FOUND and missing_is_fine:
                     return None
-                raise _refusal(pod, response.status, await response.text())
+                raise refusal(pod, response.status, await response.text())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Transient(f"pod {pod.name} does not answer: {type(error).__name__} {error}") from error
 
 
-def _refusal(pod: PodAddress, status: int, text: str) -> Exception:
+def refusal(pod: PodAddress, status: int, text: str) -> Exception:
     """Return the error that a pod's refusal is."""
     said = f"{status} {text[:300]}"
     if status == HTTPStatus.CONFLICT:

@@ -9,8 +9,9 @@ from kato_operator.cluster.errors import error_of
 from kato_operator.desired.kinds import POD, PROCESSOR, SESSION, WATCHED
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.fence import Fence, NotLeader
-from kato_operator.reconcile.ports import Conflict, Key, Refused
+from kato_operator.reconcile.ports import Conflict, Key, PodAddress, Refused, StoreAway
 from kato_operator.reconcile.queue import WorkQueue
+from kato_operator.sessions.internal import refusal
 from kato_operator.telemetry.metrics import LAG_LIMIT, Telemetry
 from kato_spec.errors import Transient
 from tests.support.operator.clock import HeldClock
@@ -136,3 +137,20 @@ def test_the_reason_of_a_refusal_and_the_wait_that_is_asked_for() -> None:
         assert refused.reason == reason
     waits = [error_of(429, "x", {}, header) for header in ("7", None, "Thu, 01 Jan 2026 00:00:00 GMT")]
     assert [error.retry_after for error in waits if isinstance(error, Transient)] == [7.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "store"),
+    [("Redis: connecting to hidden:6379", "Redis"), ("MongoDB: hidden:27017", "MongoDB"), ("hidden", "its store")],
+)
+def test_a_pod_without_its_store_is_told_apart_and_no_address_is_repeated(said: str, store: str) -> None:
+    answer = f'{{"detail":"{said}","error":{{"code":"STORE_UNAVAILABLE"}}}}'
+    error = refusal(PodAddress("pod", "uid", "10.0.0.1", "token"), 503, answer)
+    assert isinstance(error, StoreAway)
+    assert error.store == store
+    assert "hidden" not in str(error)
+
+
+def test_a_pod_that_still_loads_has_its_store() -> None:
+    error = refusal(PodAddress("pod", "uid", "10.0.0.1", "token"), 503, '{"error":{"code":"LOADING"}}')
+    assert not isinstance(error, StoreAway)
