@@ -84,7 +84,7 @@ def status(
     if output:
         dump(view, output)
     else:
-        facts(view)
+        facts(views.told(view))
 
 
 @on_either

@@ -71,6 +71,12 @@ def row(view: View, *, wide: bool) -> Sequence[str]:
     return [age(view[key]) if key == "age_seconds" else shown(view[key]) for key in keys]
 
 
+def told(view: View) -> View:
+    """Return an instance's facts for people: its age says when it started."""
+    facts = {"age" if key == "age_seconds" else key: value for key, value in view.items() if key != "started"}
+    return facts | ({"age": age(facts["age"])} if "age" in facts else {})
+
+
 def _view(instance_id: str, instance: Instance, state: StateRecord | None) -> View:
     """Return everything that is listed of one instance; `state` is None when it does not answer."""
     standing = instance.status if state is None else "running"

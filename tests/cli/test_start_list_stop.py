@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -50,6 +51,9 @@ def test_start_list_stop_and_start_again(kato: Kato) -> None:
     assert psutil.Process(listed["pid"]).cmdline()[0] == "kato-first"
     kato("observe", "first", "--each", "a", "b")
     kato("learn", "first")
+    shown = dict(re.findall(r"^(\w[\w ]*?) {2,}(.*)$", kato("status", "first").out, re.MULTILINE))
+    assert (shown["status"], shown["patterns"]) == ("running", "1")
+    assert re.fullmatch(r"\d+[smh]", shown["age"])
     assert "first stopped (memory kept in " in kato("stop", "first").out
     assert not processes.alive(Identity(listed["pid"], listed["started"]))
     assert kato.registry() == {}
