@@ -53,6 +53,17 @@ def test_predictions_and_help_fit_the_terminal_and_lose_nothing(taught: Kato, wi
     assert max(map(len, lines(shown(taught, "start", "--help", width=width)))) <= width
 
 
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_progress_bar_fits_the_terminal_and_gets_to_its_end(taught: Kato, width: int) -> None:
+    file = str(taught.directory / "memory.jsonl")
+    for words in (["export", "a", file], ["import", "a", file, "--merge"]):
+        drawn = re.split(r"[\r\n]", CONTROL.sub("", shown(taught, *words, width=width)))
+        bars = [line for line in drawn if "━" in line]
+        assert max(map(len, bars)) <= width
+        assert "100%" in bars[-1]
+        assert re.search(r"1 patterns (of a written|taken into a)", "".join(drawn))
+
+
 @pytest.mark.parametrize("words", [["list"], ["list", "-o", "wide"], ["sessions", "a"], ["status", "a"]])
 def test_what_scripts_read_is_never_broken_whatever_the_width(taught: Kato, words: list[str]) -> None:
     def without_ages(found: list[str]) -> list[str]:
