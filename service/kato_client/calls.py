@@ -130,7 +130,8 @@ def refusal(response: httpx.Response) -> ApiError:
     except ValueError:
         content = {}
     content = content if isinstance(content, dict) else {}
-    detail, error = content.get("detail", response.text[:500]), content.get("error")
+    other = content.get("message", response.text[:500])  # as an API server in between has it
+    detail, error = content.get("detail", other), content.get("error")
     code = error.get("code", "") if isinstance(error, dict) else ""
     message = error.get("message", "") if isinstance(error, dict) else ""
     return ApiError(response.status_code, code or f"HTTP_{response.status_code}", message or str(detail), detail)

@@ -129,6 +129,7 @@ def test_a_rollout_restarts_a_processor_as_the_plugin_says(kato: User, space: Sp
     before = pods(space)
     shell(space, f"{instead[1]} kato-words --namespace {space.name} --kubeconfig {kato.kubeconfig} --context theirs")
     eventually(lambda: pods(space) and not before & pods(space), timeout=STARTED)
+    space.kubectl("rollout", "status", "deployment/kato-words", f"--timeout={STARTED}s", timeout=STARTED + 10)
     space.wait("kproc/words")
     assert json.loads(kato("predict", "words", "-o", "json"))["predictions"] == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -107,10 +108,20 @@ def test_a_refusal_is_not_tried_again_and_keeps_its_detail(server: Script, kato:
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("content", [b"<html>bad gateway</html>", b'"text"', b"[]"])
-def test_an_error_of_another_program_is_an_error_too(server: Script, kato: KatoClient, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>bad gateway</html>", "<html>bad gateway</html>"),
+        (b'"text"', '"text"'),
+        (b"[]", "[]"),
+        (b'{"kind": "Status", "message": "services is forbidden"}', "services is forbidden"),
+    ],
+)
+def test_an_error_of_another_program_is_an_error_too(
+    server: Script, kato: KatoClient, content: bytes, message: str
+) -> None:
     server.answers = [(502, {}, content)]
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(ApiError, match=re.escape(message)) as caught:
         kato.ping()
     assert (caught.value.status, caught.value.code) == (502, "HTTP_502")
 
