@@ -37,7 +37,7 @@ def shared(release: Release, store_images: None, space: Space) -> Iterator[Space
     yield space
     space.kubectl("delete", "kproc", "--all", "--timeout=60s")
     release.install()
-    release.kubectl("delete", "pvc", "--selector", STORES, "--timeout=60s")
+    release.kubectl("delete", "pvc", "--selector", STORES, "--wait=false")  # they go when their pods have gone
 
 
 def pods(space: Space) -> list[Json]:
