@@ -12,7 +12,6 @@ import typer
 from pydantic import ValidationError
 
 from kato_cli.terminal import notice
-from kato_service.imports import quick
 
 Level = Literal["debug", "info", "warning", "error"]
 LogForm = Literal["json", "console"]
@@ -28,6 +27,7 @@ RedisUrl = Annotated[str | None, typer.Option(help="URL of the Redis of the sess
 StoreTimeout = Annotated[
     float | None, typer.Option(help="Seconds in which an external store gives a sign of life. Default: 1.0.")
 ]
+ParametersFile = Annotated[Path | None, typer.Option(help="A parameters record as JSON, taken up at the start.")]
 ReplicaName = Annotated[
     str | None, typer.Option(help="Name among the replicas that share the stores. Default: the host's name.")
 ]
@@ -54,9 +54,7 @@ def serve(
     redis_url: RedisUrl = None,
     replica_name: ReplicaName = None,
     store_timeout_seconds: StoreTimeout = None,
-    parameters_file: Annotated[
-        Path | None, typer.Option(help="A parameters record as JSON, taken up at the start.")
-    ] = None,
+    parameters_file: ParametersFile = None,
     tokens: Annotated[
         str | None, typer.Option(help="Bearer tokens of the API, comma-separated; better by the environment.")
     ] = None,
@@ -81,6 +79,8 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
     # Only this command needs the service; its web framework must not slow down the others.
     try:
+        from kato_service.imports import quick  # noqa: PLC0415 - see above
+
         with quick():
             from kato_service.app import serve as run_service  # noqa: PLC0415 - see above
             from kato_service.settings import Settings, problems  # noqa: PLC0415 - see above
