@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
 import secrets
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 
@@ -51,6 +53,8 @@ PROOFS_MISSED = 3
 PAUSE_SECONDS = 1.0
 # How soon after a watch began anew it is looked for what went before.
 CATCH_UP_SECONDS = 2.0
+# How long giving up the Lease and closing connections may take.
+ENDING_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -118,7 +122,15 @@ async def _leading(
     ended = await _until_first(stopped=stop.wait(), leading=lead, **others)
     telemetry.leader = False
     log.info("ending", because=ended)
+    _end_within(ENDING_SECONDS)
     return 0 if ended == "stopped" else 1
+
+
+def _end_within(seconds: float) -> None:
+    """End the process after that time, whatever still waits: one that neither leads nor ends is replaced by nobody."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 async def _until_first(**parts: Coroutine[None, None, None]) -> str:

@@ -15,9 +15,11 @@ IMAGE = f"kato-service:{project()['version']}"
 IMAGES = (IMAGE, f"docker.io/library/{IMAGE}")  # one image by two names, so that pods are made anew
 
 
-def change_image(space: Space, processor: str, turn: int) -> None:
+def change_image(space: Space, processor: str, _turn: int) -> None:
     """Give the pods another image."""
-    _patch(space, processor, {"image": IMAGES[turn % 2]})
+    template = space.get(f"deployment/kato-{processor}")["spec"]["template"]
+    (other,) = set(IMAGES) - {template["spec"]["containers"][0]["image"]}
+    _patch(space, processor, {"image": other})
 
 
 def change_resources(space: Space, processor: str, turn: int) -> None:
