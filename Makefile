@@ -77,7 +77,7 @@ test-cluster-operator: $(VENV)/.dev
 	$(PYTEST) -n 2 --dist loadfile -m 'not long' $(OPERATOR_TESTS)
 
 test-cluster-e2e: $(VENV)/.dev
-	$(PYTEST) -m 'not long' $(END_TO_END_TESTS)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' $(END_TO_END_TESTS)
 
 test-cluster-others: $(VENV)/.dev
 	$(PYTEST) -m 'not long' $(OTHER_CLUSTER_TESTS)
