@@ -25,7 +25,7 @@ WAIT_FOR_EVER = ["python3", "-c", "import signal; signal.pause()"]
 CALL = """
 import json, sys, httpx
 method, url, body = sys.argv[1:]
-with httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=30) as client:
+with httpx.Client(transport=httpx.HTTPTransport(retries=5, verify=False), timeout=30) as client:
     answer = client.request(method, url, json=json.loads(body))
 print(json.dumps([answer.status_code, answer.json()]))
 """
@@ -49,14 +49,19 @@ class Space:
         """Apply manifests and return what kubectl said."""
         return self.kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, manifests)))
 
-    def get(self, *words: str) -> Json:
-        """Return what `kubectl get WORDS -o json` prints."""
-        return json.loads(self.kubectl("get", *words, "-o", "json"))
+    def get(self, reference: str) -> Json:
+        """Return an object such as `kproc/broad` that is there."""
+        found = self.find(reference)
+        assert found is not None, f"there is no {reference} in {self.name}"
+        return found
 
     def find(self, reference: str) -> Json | None:
-        """Return an object such as `kproc/broad`, None when it is not there."""
-        found = self.kubectl("get", reference, "--ignore-not-found", "-o", "json")
-        return json.loads(found) if found else None
+        """Return an object, None when it is not there."""
+        return self.cluster.objects.find(self.name, reference)
+
+    def listing(self, kinds: str, selector: str = "") -> list[Json]:
+        """Return the objects of some kinds, such as `pods,services`, whose labels a selector picks."""
+        return self.cluster.objects.listing(self.name, kinds, selector)
 
     def condition(self, reference: str, kind: str) -> Json:
         """Return a condition of an object; an empty one while it has none."""
@@ -110,7 +115,7 @@ class Space:
 
     def pod_of(self, processor: str) -> Json:
         """Return the one pod of a processor."""
-        (pod,) = self.get("pods", "--selector", f"kato.dev/processor={processor}")["items"]
+        (pod,) = self.listing("pods", f"kato.dev/processor={processor}")
         return pod
 
 

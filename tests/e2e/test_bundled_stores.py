@@ -42,8 +42,11 @@ def shared(release: Release, store_images: None, space: Space) -> Iterator[Space
 
 def pods(space: Space) -> list[Json]:
     """Return the pods that are to stay, by name."""
-    listed = space.get("pods", "--selector", "kato.dev/processor=shared")["items"]
-    return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")]
+    return [
+        pod
+        for pod in space.listing("pods", "kato.dev/processor=shared")
+        if not pod["metadata"].get("deletionTimestamp")
+    ]
 
 
 def at(pod: Json) -> str:

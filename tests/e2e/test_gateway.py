@@ -73,10 +73,10 @@ def test_one_that_is_gone_is_gone_at_the_gateway_and_the_gateway_was_never_reloa
     gateway: Space, home: Space
 ) -> None:
     selector = "app.kubernetes.io/component=gateway"
-    (before,) = home.get("pods", "--selector", selector)["items"]
+    (before,) = home.listing("pods", selector)
     home.kubectl("delete", "kproc/broad", "--timeout=60s")
     eventually(lambda: gateway.ask("GET", f"{GATEWAY}/broad/ping")[0] == 503, timeout=STARTED)
-    (after,) = home.get("pods", "--selector", selector)["items"]
+    (after,) = home.listing("pods", selector)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["status"]["containerStatuses"][0]["restartCount"] == 0
 

@@ -71,8 +71,7 @@ def shell(space: Space, command: str) -> str:
 
 def pods(space: Space) -> set[str]:
     """Return the UIDs of the pods of the processor `words`."""
-    found = space.get("pods", "--selector", f"{PROCESSOR_LABEL}=words")["items"]
-    return {pod["metadata"]["uid"] for pod in found}
+    return {pod["metadata"]["uid"] for pod in space.listing("pods", f"{PROCESSOR_LABEL}=words")}
 
 
 def test_start_makes_a_processor_that_is_ready(kato: User, space: Space) -> None:

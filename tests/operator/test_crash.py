@@ -158,5 +158,5 @@ async def test_it_converges_after_a_death_at_each_write(
 def shape(space: Space) -> list[str]:
     """Return the kinds of the processor's children: one of each, or the test that compares them fails."""
     kinds = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies,pvc"
-    found = json.loads(space.kubectl("get", kinds, "-l", "kato.dev/processor=broad", "-o", "json"))["items"]
+    found = space.listing(kinds, "kato.dev/processor=broad")
     return ["PVC" if item["kind"] == CLAIM.name else item["kind"] for item in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +49,7 @@ def healed(proxy: Proxy) -> Iterator[None]:
 
 
 def children(space: Space, name: str) -> int:
-    return len(json.loads(space.kubectl("get", KINDS, "-l", f"kato.dev/processor={name}", "-o", "json"))["items"])
+    return len(space.listing(KINDS, f"kato.dev/processor={name}"))
 
 
 def restarted(operator: OperatorProcess) -> None:
@@ -80,7 +79,7 @@ def test_it_converges_through_failures(space: Space, proxy: Proxy, operator: Ope
     space.kubectl("delete", "service/kato-one")
     come_true(operator, lambda: space.find("service/kato-one"))
     space.kubectl("delete", "kproc", "--all", "--wait=false")
-    come_true(operator, lambda: not space.kubectl("get", "kproc,pvc", "-o", "name"))
+    come_true(operator, lambda: not space.listing("kproc,pvc"))
     assert proxy.seen("failures") > 10
 
 

@@ -162,6 +162,4 @@ def test_no_child_outlives_its_processor(broad: Space) -> None:
     broad.kubectl("delete", "kproc/broad")
     kinds = "deployments,services,configmaps,serviceaccounts,networkpolicies,secrets,pods"
     selector = "kato.dev/processor=broad"
-    eventually(
-        lambda: json.loads(broad.kubectl("get", kinds, "-l", selector, "-o", "json"))["items"] == [], timeout=PATIENCE
-    )
+    eventually(lambda: broad.listing(kinds, selector) == [], timeout=PATIENCE)

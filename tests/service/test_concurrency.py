@@ -17,7 +17,7 @@ CLIENTS = 16
 
 @pytest.fixture
 async def crowd(service: ServiceProcess) -> AsyncIterator[list[httpx.AsyncClient]]:
-    clients = [httpx.AsyncClient(base_url=service.url, timeout=60) for _ in range(CLIENTS)]
+    clients = [httpx.AsyncClient(base_url=service.url, timeout=60, verify=False) for _ in range(CLIENTS)]
     yield clients
     await asyncio.gather(*(client.aclose() for client in clients))
 

@@ -38,7 +38,7 @@ class Stubborn:
     observed: list[list[str]] = field(default_factory=list)
 
     def work(self) -> None:
-        with httpx.Client(timeout=30) as api:
+        with httpx.Client(timeout=30, verify=False) as api:
             for turn in itertools.count():
                 if self.stop.is_set():
                     return

@@ -81,10 +81,12 @@ class ServiceProcess:
         return self
 
     def client(self, **options: Any) -> httpx.Client:  # noqa: ANN401 - httpx's own options
-        return httpx.Client(base_url=self.url, timeout=60, **options)
+        return httpx.Client(base_url=self.url, timeout=60, **options, verify=False)
 
     def side_door(self, token: str = INTERNAL_TOKEN) -> httpx.Client:
-        return httpx.Client(base_url=self.internal_url, timeout=60, headers={"Authorization": f"Bearer {token}"})
+        return httpx.Client(
+            base_url=self.internal_url, timeout=60, headers={"Authorization": f"Bearer {token}"}, verify=False
+        )
 
     def kill(self) -> None:
         """End the process as power loss to it would."""

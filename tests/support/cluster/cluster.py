@@ -8,6 +8,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 
 from tests.support.cluster.cache import Image
 from tests.support.cluster.errors import ClusterError
+from tests.support.cluster.reading import Reader
 
 Manifest = Mapping[str, Any]
 
@@ -78,6 +80,11 @@ class Cluster(ABC):
     def helm(self, *words: str, timeout: float = 300) -> str:
         """Run helm as the administrator."""
         return self.run("helm", *words, timeout=timeout)
+
+    @cached_property
+    def objects(self) -> Reader:
+        """What is there, for whoever looks again and again."""
+        return Reader(self.kubeconfig, self.entered)
 
     def get(self, *words: str) -> dict[str, Any]:
         """Return what `kubectl get WORDS -o json` prints, as Python values."""

@@ -55,9 +55,7 @@ def pods(space: Space, processor: str) -> list[Json]:
 
 def _all_pods(space: Space, processor: str) -> list[Json]:
     """Return the pods of a processor, those on their way out too."""
-    listed = space.kubectl("get", "pods", "-l", f"kato.dev/processor={processor}", "-o", "json")
-    found: list[Json] = json.loads(listed)["items"]
-    return found
+    return space.listing("pods", f"kato.dev/processor={processor}")
 
 
 def _patch(space: Space, processor: str, spec: Json) -> None:

@@ -5,7 +5,6 @@ Called by tests/operator.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,14 +46,18 @@ class Space:
         self.cluster.apply({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
 
     def get(self, reference: str) -> Json:
-        """Return an object such as `kproc/broad`."""
-        found: Json = json.loads(self.kubectl("get", reference, "-o", "json"))
+        """Return an object such as `kproc/broad` that is there."""
+        found = self.find(reference)
+        assert found is not None, f"there is no {reference} in {self.namespace}"
         return found
 
     def find(self, reference: str) -> Json | None:
         """Return an object, or None when it is not there."""
-        printed = self.kubectl("get", reference, "-o", "json", "--ignore-not-found")
-        return json.loads(printed) if printed else None
+        return self.cluster.objects.find(self.namespace, reference)
+
+    def listing(self, kinds: str, selector: str = "") -> list[Json]:
+        """Return the objects of some kinds, such as `pods,services`, whose labels a selector picks."""
+        return self.cluster.objects.listing(self.namespace, kinds, selector)
 
     def condition(self, reference: str, kind: str) -> tuple[str, str]:
         """Return status and reason of a condition; empty ones while there is none."""
@@ -80,10 +83,9 @@ class Space:
 
     def pod(self, processor: str) -> Json:
         """Return the one pod of a processor that is to stay."""
-        pods = json.loads(self.kubectl("get", "pods", "-l", f"kato.dev/processor={processor}", "-o", "json"))["items"]
+        pods = self.listing("pods", f"kato.dev/processor={processor}")
         (pod,) = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-        found: Json = pod
-        return found
+        return pod
 
     def ask(self, method: str, processor: str, path: str, body: object = None) -> Json:
         """Send a request to a processor through its Service, and return the answer."""
@@ -92,7 +94,10 @@ class Space:
     def ask_at(self, address: str, method: str, path: str, body: object = None) -> Json:
         """Send a request to an address, of a Service or of one pod, and return the answer."""
         # Refused until kube-proxy, too, has heard of a pod that is Ready: tried again for some seconds.
-        with self.cluster.entered(), httpx.Client(transport=httpx.HTTPTransport(retries=5), timeout=30) as client:
+        with (
+            self.cluster.entered(),
+            httpx.Client(transport=httpx.HTTPTransport(retries=5, verify=False), timeout=30) as client,
+        ):
             answer = client.request(method, f"http://{address}:8000{path}", json=body)
         assert answer.status_code == 200, (path, answer.text)
         found: Json = answer.json()
@@ -100,6 +105,9 @@ class Space:
 
     def events(self, name: str) -> list[str]:
         """Return the reasons of the operator's Events about an object."""
-        listed = json.loads(self.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
-        ours = [item for item in listed if item.get("reportingController") == "kato.dev/kato-operator"]
+        ours = [
+            item
+            for item in self.listing("events.events.k8s.io")
+            if item.get("reportingController") == "kato.dev/kato-operator"
+        ]
         return [item["reason"] for item in ours if item["regarding"]["name"] == name]
