@@ -45,6 +45,7 @@ def test_a_service_that_ends_at_once(space: Space, project_images: list[Image]) 
     space.reaches("kproc/crashing", "Degraded", "True", within=PATIENCE)
     assert space.condition("kproc/crashing", "Ready")[1] in {"ContainerExited", "CrashLoopBackOff"}
     assert "exit code" in message(space, "kproc/crashing")
+    assert space.condition("kproc/crashing", "Degraded")[0] == "True", "it is started again and again, and no better"
     space.processor("crashing")
     space.ready("crashing")
     space.reaches("kproc/crashing", "Degraded", "False")

@@ -42,8 +42,9 @@ def _of_containers(pod: Manifest) -> Iterator[Problem]:
     name = pod["metadata"]["name"]
     for container in pod.get("status", {}).get("containerStatuses") or ():
         waiting = container.get("state", {}).get("waiting") or {}
-        ended = container.get("state", {}).get("terminated") or {}
         last = container.get("lastState", {}).get("terminated") or {}
+        # One that was started again and is not ready yet has not got over its end.
+        ended = container.get("state", {}).get("terminated") or ({} if container.get("ready") else last)
         reason = waiting.get("reason")
         if reason and reason not in PASSING:
             said = waiting.get("message") or reason

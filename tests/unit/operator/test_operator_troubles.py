@@ -102,6 +102,17 @@ async def test_what_keeps_a_pod_from_running_is_the_reason_of_ready_false(rig: R
     assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
 
 
+async def test_a_container_that_was_started_again_is_in_trouble_until_it_is_ready(rig: Rig) -> None:
+    await applied(rig)
+    again = {"name": "kato", "ready": False, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+    rig.cluster.put(POD, pod("broad", "", [], containerStatuses=[again]))
+    await rig.settle()
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "ContainerExited")
+    rig.cluster.put(POD, pod("broad", "", [], containerStatuses=[{**again, "ready": True}]))
+    await rig.settle()
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
+
+
 async def test_a_volume_that_does_not_bind_is_told_before_the_scheduler_s_words(rig: Rig) -> None:
     await applied(rig)
     unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no volume"}
