@@ -25,7 +25,7 @@ from kato_operator.cluster.rest import Rest, connect
 from kato_operator.desired.kinds import PROCESSOR
 from kato_operator.desired.names import INTERNAL_PORT
 from kato_operator.desired.stores import MONGODB_FIELD, REDIS_FIELD, Source, Sources
-from kato_operator.handlers.watching import Tell, watch
+from kato_operator.handlers.watching import Tell, Watches
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.children import Children
 from kato_operator.reconcile.feed import Feed
@@ -46,7 +46,7 @@ from kato_operator.sessions.purge import Purge
 from kato_operator.settings import OperatorSettings
 from kato_operator.telemetry.metrics import Telemetry
 from kato_operator.telemetry.server import serving
-from kato_spec.errors import KatoError, Transient
+from kato_spec.errors import KatoError
 
 # A watch is old when this many resyncs found no proof that it works.
 PROOFS_MISSED = 3
@@ -90,7 +90,8 @@ async def run(settings: OperatorSettings) -> int:
         log.info("serving metrics and health", host=settings.host, port=port)
         cluster = KubeCluster(rest, fence, settings.watch_namespaces, instance=settings.pod_name, wrote=telemetry.wrote)
         leader = Leader(settings, cluster, sessions, Purge(fence), cache, queue, telemetry)
-        lead = leader.lead(lambda tell: watch(tell, rest.credentials, settings.watch_namespaces, stop.install))
+        watches = Watches(rest.credentials, settings.watch_namespaces, stop.install, cluster.may_read)
+        lead = leader.lead(watches.run)
         if settings.leader_election:
             return await _elected(_election(settings, rest, fence, clock), stop, telemetry, lead)
         fence.extend(math.inf)
@@ -192,7 +193,7 @@ class Leader:
         await self._rounds.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._workers.run(), name="workers")
-            group.create_task(_for_ever(watching(self._feed.event)), name="watches")
+            group.create_task(watching(self._feed.event), name="watches")
             group.create_task(_every(self._settings.resync_seconds, self._rounds.resync), name="resync")
             group.create_task(_every(CATCH_UP_SECONDS, self._rounds.catch_up), name="catching up")
             group.create_task(_every(self._settings.sweep_seconds, self._rounds.sweep, at_once=True), name="sweep")
@@ -206,12 +207,6 @@ def _stores(settings: OperatorSettings) -> Sources | None:
     mongodb = (settings.namespace, settings.stores_mongodb_secret, settings.stores_mongodb_key)
     redis = (settings.namespace, settings.stores_redis_secret, settings.stores_redis_key)
     return Sources(Source(MONGODB_FIELD, *mongodb), Source(REDIS_FIELD, *redis))
-
-
-async def _for_ever(part: Coroutine[None, None, None]) -> None:
-    """Run a part that should never end; that it did is a failure."""
-    await part
-    raise Transient("the watches ended")
 
 
 async def _every(seconds: float, step: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:

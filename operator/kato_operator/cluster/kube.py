@@ -11,14 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import structlog
+
 from kato_operator.cluster.rest import APPLY, JSON, MERGE, PATCH, Rest
-from kato_operator.desired.kinds import CUSTOM, Kind, Manifest, lean
+from kato_operator.desired.kinds import CUSTOM, PROCESSOR, Kind, Manifest, lean
 from kato_operator.desired.names import FIELD_MANAGER, PROCESSOR_LABEL
 from kato_operator.reconcile.fence import Fence
-from kato_operator.reconcile.ports import Happening, NotServed
+from kato_operator.reconcile.ports import Happening, NotServed, Refused
 from kato_spec.errors import Transient
 
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
+log = structlog.get_logger()
+
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = "500"
 NOTE_MAX = 1024
@@ -35,7 +39,10 @@ def path(kind: Kind, namespace: str | None, name: str | None = None, subresource
 
 
 class KubeCluster:
-    """The objects of the watched namespaces (all of them when `namespaces` is empty)."""
+    """The objects of the watched namespaces (all of them when `namespaces` is empty).
+
+    A namespace that was named and may not be read counts as empty: it was deleted, and the operator's Role with it.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,15 @@ class KubeCluster:
         self._namespaces: Sequence[str | None] = namespaces or (None,)
         self._instance = instance or os.uname().nodename
         self._wrote = wrote
+        self._unreadable: set[str] = set()
+
+    async def may_read(self, namespace: str) -> bool:
+        """Say whether the processors of a namespace may be listed."""
+        try:
+            await self._rest.read(path(PROCESSOR, namespace), {"limit": "1"}, accept=METADATA_ONLY)
+        except Refused:
+            return False
+        return True
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         """See the port."""
@@ -59,22 +75,34 @@ class KubeCluster:
 
     async def listing(self, kind: Kind) -> list[Manifest]:
         """See the port."""
-        items = [item for namespace in self._namespaces for item in await self._page_through(kind, namespace, JSON)]
+        items = await self._everywhere(kind, JSON)
         return [lean({"apiVersion": kind.api_version, "kind": kind.name, **item}) for item in items]
 
     async def versions(self, kind: Kind) -> dict[tuple[str, str], str]:
         """See the port."""
-        found: dict[tuple[str, str], str] = {}
-        for namespace in self._namespaces:
-            for item in await self._page_through(kind, namespace, METADATA_ONLY):
-                metadata = item["metadata"]
-                found[metadata["namespace"], metadata["name"]] = metadata["resourceVersion"]
-        return found
+        found = [item["metadata"] for item in await self._everywhere(kind, METADATA_ONLY)]
+        return {(metadata["namespace"], metadata["name"]): metadata["resourceVersion"] for metadata in found}
 
     async def uids(self, kind: Kind, namespace: str) -> frozenset[str]:
         """See the port."""
         items = await self._page_through(kind, namespace, METADATA_ONLY)
         return frozenset(item["metadata"]["uid"] for item in items)
+
+    async def _everywhere(self, kind: Kind, accept: str) -> list[dict[str, Any]]:
+        """Return every item of the watched namespaces, but for those that may not be read."""
+        items: list[dict[str, Any]] = []
+        for namespace in self._namespaces:
+            try:
+                items += await self._page_through(kind, namespace, accept)
+            except Refused as error:
+                if namespace is None:
+                    raise
+                if namespace not in self._unreadable:
+                    log.warning("a watched namespace may not be read", namespace=namespace, error=str(error))
+                self._unreadable.add(namespace)
+            else:
+                self._unreadable.discard(namespace or "")
+        return items
 
     async def _page_through(self, kind: Kind, namespace: str | None, accept: str) -> list[dict[str, Any]]:
         """Return every item of a listing, page by page."""

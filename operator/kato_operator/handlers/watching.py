@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import kopf
+import structlog
 
 from kato_operator.desired.kinds import WATCHED, WATCHED_CHILDREN, Kind, Manifest, lean
 from kato_operator.desired.names import PROCESSOR_LABEL
+from kato_spec.errors import Transient
 
 
 class Tell(Protocol):
@@ -25,36 +27,72 @@ class Tell(Protocol):
 
 
 Credentials = Callable[[], Awaitable[Mapping[str, Any]]]
+MayRead = Callable[[str], Awaitable[bool]]
+
+log = structlog.get_logger()
 
 STOP_SECONDS: Final = 10
+UNREADABLE_SECONDS: Final = 10
 # Without one Kopf asks for the name of the user it runs as, and the user of a pod has none.
 IDENTITY: Any = "kato-operator"
 
 
-async def watch(tell: Tell, credentials: Credentials, namespaces: Sequence[str], started: Callable[[], None]) -> None:
-    """Hand every event of the watched kinds to `tell`, until cancelled.
+class Watches:
+    """The watches of some namespaces, or of all of them when `namespaces` is empty.
 
     `credentials` yields the fields of `kopf.ConnectionInfo`, anew whenever the API server no longer takes the old
-    ones; `started` is called when Kopf has taken the process's signals, which are not its to take. Returns only when
-    Kopf ends by itself; raises what ended it.
+    ones; `started` is called when Kopf has taken the process's signals, which are not its to take; `may_read` says
+    whether a namespace may be read.
     """
-    tasks = await kopf.spawn_tasks(
-        registry=_registry(tell, credentials),
-        settings=_settings(),
-        identity=IDENTITY,
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-    )
-    started()
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+    def __init__(
+        self, credentials: Credentials, namespaces: Sequence[str], started: Callable[[], None], may_read: MayRead
+    ) -> None:
+        self._credentials = credentials
+        self._namespaces = namespaces
+        self._started = started
+        self._may_read = may_read
+
+    async def run(self, tell: Tell) -> None:
+        """Hand every event of the watched kinds to `tell`, until cancelled; raise what ends Kopf."""
+        if not self._namespaces:
+            await self._watch(tell, None)
+        async with asyncio.TaskGroup() as group:
+            for namespace in self._namespaces:
+                group.create_task(self._watch_while_readable(tell, namespace), name=f"watches of {namespace}")
+
+    async def _watch_while_readable(self, tell: Tell, namespace: str) -> None:
+        """Watch one namespace; one that was deleted, and our rights in it with it, holds up no other."""
+        while True:
+            if await self._may_read(namespace):
+                try:
+                    await self._watch(tell, namespace)
+                except Exception:
+                    if await self._may_read(namespace):
+                        raise
+                    log.warning("a watched namespace may no longer be read", namespace=namespace)
+            await asyncio.sleep(UNREADABLE_SECONDS)
+
+    async def _watch(self, tell: Tell, namespace: str | None) -> None:
+        """Run Kopf on a namespace, or on all of them, until cancelled; that it ended is a failure."""
+        tasks = await kopf.spawn_tasks(
+            registry=_registry(tell, self._credentials),
+            settings=_settings(),
+            identity=IDENTITY,
+            standalone=True,
+            clusterwide=namespace is None,
+            namespaces=[] if namespace is None else [namespace],
+        )
+        self._started()
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            raise Transient("the watches ended")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
 
 
 def _settings() -> kopf.OperatorSettings:

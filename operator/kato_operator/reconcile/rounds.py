@@ -13,7 +13,7 @@ import structlog
 from kato_operator.desired.kinds import CUSTOM, SECRET, WATCHED, Kind, Manifest
 from kato_operator.reconcile.cache import place_of
 from kato_operator.reconcile.feed import Feed
-from kato_operator.reconcile.ports import NotServed
+from kato_operator.reconcile.ports import NotServed, Refused
 from kato_operator.reconcile.removal import sweep
 from kato_operator.reconcile.world import World, key_of
 from kato_spec.errors import KatoError, Transient
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 SECRET_ROUND = 7.0
 SECRETS_PER_SECOND = 5.0
 RESYNCED_PER_SECOND = 100.0
+# A listing that is refused is asked for again: rights may come after the operator.
+REFUSED_SECONDS = 5.0
 
 
 class Rounds:
@@ -60,6 +62,9 @@ class Rounds:
             except Transient as error:
                 log.warning("the cluster cannot be listed", error=str(error))
                 await asyncio.sleep(error.retry_after)
+            except Refused as error:
+                log.warning("the cluster may not be listed", error=str(error))
+                await asyncio.sleep(REFUSED_SECONDS)
 
     async def resync(self) -> None:
         """Compare what the watches have shown with listings, and look at everything once more."""
@@ -88,7 +93,7 @@ class Rounds:
         there, known = await self._world.cluster.versions(kind), self._world.cache.versions(kind)
         missed = [place for place in there.keys() | known.keys() if there.get(place) != known.get(place)]
         for namespace, name in missed:
-            live = await self._world.cluster.get(kind, namespace, name)
+            live = await self._live(kind, namespace, name)
             gone = self._world.cache.get(kind, namespace, name) if live is None else None
             if live is not None and (namespace, name) in there:
                 self._feed.seen(kind, live, gone=False)
@@ -98,6 +103,13 @@ class Rounds:
             log.info("resync", kind=kind.name, differing=len(missed))
         else:
             self._proven(kind)
+
+    async def _live(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """Return an object as it is; where a namespace went, so did our right to read there."""
+        try:
+            return await self._world.cluster.get(kind, namespace, name)
+        except Refused:
+            return None
 
     async def sweep(self) -> None:
         """Remove what deleted objects left."""

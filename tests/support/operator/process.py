@@ -25,8 +25,8 @@ ACCOUNT = "kato-operator"
 PROGRAM = [sys.executable, "-c", "from kato_operator.main import main; main()"]
 
 
-def grant(cluster: Cluster, namespace: str) -> None:
-    """Make the operator's service account in `namespace`, with its rights there."""
+def grant(cluster: Cluster, namespace: str, home: str | None = None) -> None:
+    """Give the operator its rights in `namespace`; make its service account there, unless that is in its `home`."""
     rules = [rule.manifest() for rule in (*RULES, *LEASE_RULES)]
     metadata = {"name": ACCOUNT, "namespace": namespace}
     rbac = "rbac.authorization.k8s.io"
@@ -38,7 +38,7 @@ def grant(cluster: Cluster, namespace: str) -> None:
             "kind": "RoleBinding",
             "metadata": metadata,
             "roleRef": {"apiGroup": rbac, "kind": "Role", "name": ACCOUNT},
-            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": home or namespace}],
         },
     )
 
@@ -126,7 +126,7 @@ class OperatorProcess:
     def ask(self, path: str) -> httpx.Response:
         """Return what it answers on its own port."""
         with self._cluster.entered():
-            return httpx.get(f"http://127.0.0.1:{self._port()}{path}", timeout=10)
+            return httpx.get(f"http://127.0.0.1:{self._port()}{path}", timeout=10, verify=False)
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric over the series that have `labels`; 0 when there is none."""
