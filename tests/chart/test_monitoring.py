@@ -83,9 +83,21 @@ def test_the_job_of_the_queries_is_the_service_that_is_scraped() -> None:
 
 
 def test_policies_select_the_pods_that_there_are() -> None:
-    pods = [
-        deployment["spec"]["template"]["metadata"]["labels"] for deployment in documents("everything", "Deployment")
-    ]
-    for policy in documents("everything", "NetworkPolicy"):
-        wanted = policy["spec"]["podSelector"]["matchLabels"].items()
-        assert sum(wanted <= labels.items() for labels in pods) == 1
+    made = [*documents("everything", "Deployment"), *documents("everything", "Job")]
+    pods = [document["spec"]["template"]["metadata"]["labels"] for document in made]
+    pods += [document["metadata"]["labels"] for document in documents("everything", "Pod")]
+    policies = documents("everything", "NetworkPolicy")
+    selected = [[labels for labels in pods if selects(policy["spec"]["podSelector"], labels)] for policy in policies]
+    assert sorted(map(len, selected)) == [1, 1, 2]
+    assert sorted(label for labels in selected for label in map(component, labels)) == sorted(map(component, pods))
+
+
+def selects(selector: Document, labels: Mapping[str, str]) -> bool:
+    """Say whether a selector selects a pod of these labels."""
+    among = [(expression["key"], expression["values"]) for expression in selector.get("matchExpressions", ())]
+    return selector["matchLabels"].items() <= labels.items() and all(labels.get(key) in values for key, values in among)
+
+
+def component(labels: Mapping[str, str]) -> str:
+    """Return which part of the release a pod is."""
+    return labels["app.kubernetes.io/component"]

@@ -31,7 +31,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/* What every pod of the chart has: the `restricted` pod security profile, and where it may run. A dict with `Values`,
-     and with `fsGroup` where a volume is written to. */}}
+     with `fsGroup` where a volume is written to, and with `apart`, the component whose pods rather lie on several nodes,
+     unless the values say where. */}}
 {{- define "kato.pod" -}}
 enableServiceLinks: false
 securityContext:
@@ -52,9 +53,20 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.affinity }}
+{{- if .Values.affinity }}
 affinity:
-  {{- toYaml . | nindent 2 }}
+  {{- toYaml .Values.affinity | nindent 2 }}
+{{- else if .apart }}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "kato.selector" . | nindent 14 }}
+              app.kubernetes.io/component: {{ .apart }}
 {{- end }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}

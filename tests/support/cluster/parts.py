@@ -13,6 +13,7 @@ from tests.support.cluster.cache import Image, Part, ensure
 from tests.support.cluster.node import PAUSE_IMAGE
 
 COREDNS = "1.12.4"
+KUBE_SCORE = "1.20.0"
 KWOK = "0.7.0"
 HELM = "3.20.2"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -27,6 +28,7 @@ def table() -> dict[str, Part]:
         golang.etcd(PLATFORM),
         golang.installed("coredns", "github.com/coredns/coredns", COREDNS, PLATFORM, 120),
         golang.installed("helm", "helm.sh/helm/v3/cmd/helm", HELM, PLATFORM, 120),
+        golang.installed("kube-score", "github.com/zegl/kube-score/cmd/kube-score", KUBE_SCORE, PLATFORM, 60),
         golang.installed("kwok", "sigs.k8s.io/kwok/cmd/kwok", KWOK, PLATFORM, 120),
     ]
     return {part.name: part for part in made}
