@@ -25,22 +25,24 @@ SHELL := /bin/bash
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# One environment; what a target needs beyond the last installation is added to it. An extension that cannot be built
-# anew leaves none: an old one would stand for sources that are not its own.
-$(VENV)/.run: pyproject.toml $(CRATE_SOURCES)
+# One environment; what a target needs beyond the last installation is added to it.
+$(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or newer on PATH" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=" >&2; exit 1; }
-	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
+
+# An extension that cannot be built anew leaves none: an old one would stand for sources that are not its own.
+$(VENV)/.run: pyproject.toml $(CRATE_SOURCES) | $(BIN)/python
 	@rm -f $(EXTENSION)
 	$(WITH_CARGO) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service,gateway]'
 	@touch $@
 
-# Tests count on the fast matcher alone, so cargo is installed where it is missing.
-$(VENV)/.dev: pyproject.toml $(CRATE_SOURCES) | $(VENV)/.run
+# All that `.run` is, and more. Tests count on the fast matcher alone, so cargo is installed where it is missing.
+$(VENV)/.dev: pyproject.toml $(CRATE_SOURCES) | $(BIN)/python
 	@rm -f $(EXTENSION)
 	$(WITH_CARGO) --install $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -c 'import kato_service.engine._matcher' || { echo "make: the fast matcher was not built; $(BIN)/python -m pip install -v -e . says why" >&2; exit 1; }
-	@touch $@
+	@touch $(VENV)/.run $@
 
 run: $(VENV)/.run ## the main job on this machine: two processors, a real text stream, predictions
 	$(BIN)/kato demo --file examples/quickstart.yaml
@@ -63,7 +65,8 @@ check-rust: $(VENV)/.dev ## format, lint and unit tests of the fast matcher's cr
 	cd $(CRATE) && ./with-cargo cargo test --quiet --locked
 
 # In the files' order: by the number of their tests, which is pytest-xdist's own, the slowest would come last and alone.
-test: check check-rust ## every test, those on a real Kubernetes too, raised for them (Debian, root)
+test: $(VENV)/.dev ## every test, those on a real Kubernetes too, raised for them (Debian, root)
+	$(MAKE) --jobs=2 --output-sync=target check check-rust
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' \
 		$(addprefix --ignore=,$(FAST_TESTS) $(OPERATOR_TESTS) $(END_TO_END_TESTS) $(OTHER_CLUSTER_TESTS)) tests
 	$(MAKE) test-cluster
