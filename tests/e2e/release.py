@@ -29,7 +29,9 @@ class Release:
         """Install a chart, or upgrade to it, and wait until its pods are Ready; return helm's words."""
         self.cluster.apply(pods.restricted_namespace(NAMESPACE))
         # The definitions may be there from elsewhere, such as `kato-operator crds`.
-        return self.helm("upgrade", str(chart), "--install", "--take-ownership", "--wait", "--timeout", "3m", *flags)
+        # Given no values, helm would take those of the release before it.
+        words = ("--install", "--reset-values", "--take-ownership", "--wait", "--timeout", "3m")
+        return self.helm("upgrade", str(chart), *words, *flags)
 
     def uninstall(self) -> str:
         """Uninstall the chart and wait until it is gone."""

@@ -162,8 +162,7 @@ def test_deleting_the_objects_leaves_no_child_but_the_memory(space: Space) -> No
 def children(space: Space) -> set[str]:
     """Return the kinds of what is left of all processors of the namespace."""
     kinds = "deployments,replicasets,pods,services,configmaps,secrets,serviceaccounts,networkpolicies,pvc"
-    left = space.get(kinds, "--selector", "kato.dev/processor")
-    return {item["kind"] for item in left["items"]}
+    return {item["kind"] for item in space.listing(kinds, "kato.dev/processor")}
 
 
 def test_memory_is_found_again_by_a_processor_of_the_same_name(space: Space) -> None:
