@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,8 @@ KUBECTL = (
 )
 _EXAMPLES = ("kato demo", "kato apply -f examples/quickstart.yaml", "kato list", "kato stop --all")
 _CLUSTER_EXAMPLES = ("kubectl kato start --id first", "kubectl kato list", "kubectl kato observe first hello world")
+# Of kubectl's directives: what was not printed is no answer either, such as a file of that name.
+NO_FILES = 4
 _THERE = {"kubernetes": True}
 _BY_KUBECTL: dict[str, Any] = {
     **{command: _THERE for command in ENTRIES if command not in LOCAL},
@@ -70,6 +74,18 @@ def main() -> None:
 def kubectl_main() -> None:
     """Run `kubectl kato`."""
     sys.exit(run(program(KUBECTL), "kubectl kato"))
+
+
+def kubectl_complete() -> None:
+    """Tell kubectl how the words of a half-typed `kubectl kato` may go on (kubectl's protocol for plugins)."""
+    os.environ |= {
+        "_KATO_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_ARGS": shlex.join(["kato", *sys.argv[1:-1]]) + " " + "".join(sys.argv[1:][-1:]),
+    }
+    with suppress(SystemExit):
+        program(KUBECTL)(prog_name="kubectl kato", complete_var="_KATO_COMPLETE")
+    say(f":{NO_FILES}")
 
 
 def run(app: typer.Typer, name: str) -> int:

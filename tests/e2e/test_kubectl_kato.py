@@ -153,6 +153,14 @@ def test_the_administrator_names_the_namespace_alone(kato: User, space: Space) -
     assert names == kato("list", "-o", "name") != ""
 
 
+def test_kubectl_completes_the_plugin_s_words(kato: User, space: Space) -> None:
+    where = f"--kubeconfig {kato.kubeconfig} --context theirs"
+    completed = shell(space, f"kubectl __complete kato status {where} wo").splitlines()
+    assert completed[0].split("\t")[0] == "words"
+    assert shell(space, f"kubectl __complete kato status {where} nobody").splitlines()[0] == ":4"
+    assert "predict" in shell(space, 'kubectl __complete kato ""').split()
+
+
 def test_whoever_may_only_look_is_told_what_is_forbidden(kato: User, space: Space) -> None:
     kato.may("view")
     assert "words" in kato("list", "-o", "name").split()
