@@ -78,10 +78,11 @@ def kubectl_main() -> None:
 
 def kubectl_complete() -> None:
     """Tell kubectl how the words of a half-typed `kubectl kato` may go on (kubectl's protocol for plugins)."""
+    *typed, begun = sys.argv[1:] or [""]
     os.environ |= {
         "_KATO_COMPLETE": "complete_fish",
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-        "_TYPER_COMPLETE_ARGS": shlex.join(["kato", *sys.argv[1:-1]]) + " " + "".join(sys.argv[1:][-1:]),
+        "_TYPER_COMPLETE_ARGS": f"{shlex.join(['kato', *typed])} {begun}",
     }
     with suppress(SystemExit):
         program(KUBECTL)(prog_name="kubectl kato", complete_var="_KATO_COMPLETE")

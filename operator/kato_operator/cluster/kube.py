@@ -20,9 +20,9 @@ from kato_operator.reconcile.fence import Fence
 from kato_operator.reconcile.ports import Happening, NotServed, Refused
 from kato_spec.errors import Transient
 
-EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 log = structlog.get_logger()
 
+EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = "500"
 NOTE_MAX = 1024
@@ -58,7 +58,7 @@ class KubeCluster:
         self._namespaces: Sequence[str | None] = namespaces or (None,)
         self._instance = instance or os.uname().nodename
         self._wrote = wrote
-        self._unreadable: set[str] = set()
+        self._unreadable: set[str | None] = set()
 
     async def may_read(self, namespace: str) -> bool:
         """Say whether the processors of a namespace may be listed."""
@@ -101,7 +101,7 @@ class KubeCluster:
                     log.warning("a watched namespace may not be read", namespace=namespace, error=str(error))
                 self._unreadable.add(namespace)
             else:
-                self._unreadable.discard(namespace or "")
+                self._unreadable.discard(namespace)
         return items
 
     async def _page_through(self, kind: Kind, namespace: str | None, accept: str) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ class Watches:
             if await self._may_read(namespace):
                 try:
                     await self._watch(tell, namespace)
-                except Exception:
+                except Exception:  # Kopf's own errors are not public: what the API server says now decides
                     if await self._may_read(namespace):
                         raise
                     log.warning("a watched namespace may no longer be read", namespace=namespace)
