@@ -7,11 +7,11 @@ import signal
 import socket
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from kato_operator.local import processes
+from tests.support import http
 from tests.support.cli import QUICKSTART, Kato, fields
 from tests.support.eventually import eventually
 from tests.support.manifests import invalid
@@ -52,9 +52,7 @@ stringData:
 def threshold(kato: Kato, instance: str) -> float:
     """Return the recall threshold that a new session gets."""
     url = kato.json("status", instance)["url"]
-    value: float = httpx.post(f"{url}/sessions", json={"user_id": "me"}, verify=False).json()["session_config"][
-        "recall_threshold"
-    ]
+    value: float = http.post(f"{url}/sessions", json={"user_id": "me"}).json()["session_config"]["recall_threshold"]
     return value
 
 
@@ -70,7 +68,7 @@ def test_the_quick_start_again_and_again(kato: Kato) -> None:
     assert {line.split()[1] for line in second} == {"unchanged"}
     assert kato.registry() == before
     session = second[2].removeprefix("katosession.kato.dev/reader unchanged (session ").removesuffix(")")
-    found = httpx.get(f"http://127.0.0.1:{before['broad']['api_port']}/sessions/{session}", verify=False).json()
+    found = http.get(f"http://127.0.0.1:{before['broad']['api_port']}/sessions/{session}").json()
     assert found["user_id"] == "reader"
     deleted = kato("delete", "-f", str(QUICKSTART)).out.splitlines()
     assert [line.split()[1] for line in deleted] == ["deleted"] * 3
@@ -102,7 +100,7 @@ def test_a_change_is_live_without_a_restart_and_prune_stops_what_is_gone(kato: K
         "by-hand": by_hand["pid"],
     }
     url = kato.json("status", "a")["url"]
-    assert httpx.get(f"{url}/sessions", params={"user_id": "reader"}, verify=False).json()["sessions"] == []
+    assert http.get(f"{url}/sessions", params={"user_id": "reader"}).json()["sessions"] == []
 
 
 def test_nothing_starts_when_any_document_is_invalid(kato: Kato) -> None:
@@ -174,14 +172,14 @@ def test_a_session_waits_for_its_processor_and_is_deleted_alone(kato: Kato) -> N
     session = kato.write("s.yaml", SESSION.format(processor="late"))
     assert kato("apply", "-f", session).out == "katosession.kato.dev/reader created (waits for processor late)\n"
     url = kato.json("start", "--id", "late")["url"]
-    bound = httpx.get(f"{url}/sessions", params={"user_id": "reader"}, verify=False).json()["sessions"]
+    bound = http.get(f"{url}/sessions", params={"user_id": "reader"}).json()["sessions"]
     assert [one["session_config"]["max_predictions"] for one in bound] == [7]
     kato.write("s.yaml", SESSION.format(processor="elsewhere"))
     moved = kato("apply", "-f", session, code=1).err
     assert "spec.processorRef.name: 'elsewhere' is not allowed; allowed: the present value: it is immutable" in moved
     kato.write("s.yaml", SESSION.format(processor="late"))
     assert kato("delete", "-f", session).out == "katosession.kato.dev/reader deleted\n"
-    assert httpx.get(f"{url}/sessions", params={"user_id": "reader"}, verify=False).json()["sessions"] == []
+    assert http.get(f"{url}/sessions", params={"user_id": "reader"}).json()["sessions"] == []
     assert kato.registry()["late"]["status"] == "running"
 
 
@@ -220,10 +218,7 @@ def test_deletion_policy_delete_takes_the_memory_with_it(kato: Kato) -> None:
 
 def test_tokens_of_a_secret_guard_the_api_and_the_commands_know_them(kato: Kato) -> None:
     kato("apply", "-f", kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + GUARD))
-    assert (
-        httpx.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}, verify=False).status_code
-        == 401
-    )
+    assert http.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}).status_code == 401
     assert kato("observe", "a", "x").out == "a: 1 event in short-term memory\n"
     assert "open-sesame" not in kato.home.registry.read_text() + kato.home.log("a").read_text()
 
@@ -233,10 +228,7 @@ def test_a_start_by_hand_keeps_what_the_manifest_said_until_it_is_deleted(kato: 
     kato("apply", "-f", file)
     kato("stop", "a")
     kato("start", "--id", "a")
-    assert (
-        httpx.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}, verify=False).status_code
-        == 401
-    )
+    assert http.post(f"{kato.json('status', 'a')['url']}/observe", json={"strings": ["x"]}).status_code == 401
     assert kato.json("status", "a")["source"] == str(kato.directory / "f.yaml")
     assert kato("apply", "-f", file).out.startswith("katoprocessor.kato.dev/a unchanged (")
     kato("delete", "-f", file)
@@ -278,7 +270,7 @@ def test_an_apply_that_was_killed_is_finished_by_the_next(kato: Kato) -> None:
     kato("apply", "-f", file)
     assert {line.split()[1] for line in kato("apply", "-f", file).out.splitlines()} == {"unchanged"}
     url = kato.json("status", "a")["url"]
-    assert len(httpx.get(f"{url}/sessions", params={"user_id": "reader"}, verify=False).json()["sessions"]) == 1
+    assert len(http.get(f"{url}/sessions", params={"user_id": "reader"}).json()["sessions"]) == 1
     assert len(list(processes.discover(kato.home))) == 1
 
 

@@ -15,6 +15,7 @@ import pytest
 from websockets.sync.client import connect
 
 from kato_operator.local.home import Home
+from tests.support import http
 from tests.support.cli import Kato
 
 
@@ -29,7 +30,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kato, http
         kato("apply", "-f", "two.yaml")
         assert gateway.stdout is not None
         address = gateway.stdout.readline().partition("/ID/")[0]
-        with httpx.Client(base_url=address, timeout=60, verify=False) as client:
+        with http.Client(base_url=address, timeout=60) as client:
             yield kato, client
         gateway.send_signal(signal.SIGINT)
         assert gateway.wait(30) == 0

@@ -12,6 +12,7 @@ import pytest
 
 from kato_operator.local import processes
 from kato_operator.local.processes import Identity
+from tests.support import http
 from tests.support.cli import Kato, Ran
 from tests.support.starters import start_at_once
 
@@ -30,7 +31,7 @@ def check(kato: Kato, ended: Sequence[Ran]) -> None:
     assert len({*ports}) == len(ports) == 2 * STARTS
     assert sum(re.fullmatch(r"kato-\d+-\d+", key) is not None for key in listed) == STARTS - len(NAMED)
     for instance_id, entry in listed.items():
-        assert httpx.get(f"{entry['url']}/ping", verify=False).json()["id"] == instance_id
+        assert http.get(f"{entry['url']}/ping").json()["id"] == instance_id
     kato("stop", "--all")
     assert kato.registry() == {}
     assert list(processes.discover(kato.home)) == []
@@ -55,7 +56,7 @@ def test_a_stop_in_the_midst_of_learning_loses_nothing_acknowledged(kato: Kato) 
     enough = threading.Event()
 
     def learn() -> None:
-        with httpx.Client(base_url=begun["url"], timeout=30, verify=False) as client:
+        with http.Client(base_url=begun["url"], timeout=30) as client:
             for number in count():
                 try:
                     for symbol in ("x", f"y{number}"):
@@ -74,6 +75,6 @@ def test_a_stop_in_the_midst_of_learning_loses_nothing_acknowledged(kato: Kato) 
     learning.join(60)
     assert not processes.alive(Identity(begun["pid"], begun["started"]))
     url = kato.json("start", "--id", "a")["url"]
-    with httpx.Client(base_url=url, verify=False) as client:
+    with http.Client(base_url=url) as client:
         for name in acknowledged:
             assert client.get(f"/pattern/{name}").status_code == 200, name

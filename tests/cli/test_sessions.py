@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-import httpx
 import pytest
 
+from tests.support import http
 from tests.support.cli import Kato
 
 
@@ -35,7 +35,7 @@ def test_a_session_follows_its_processor_where_no_flag_says_otherwise(running: K
 
 def test_more_sessions_than_a_page_are_all_listed(running: Kato) -> None:
     url = running.json("status", "a")["url"]
-    with httpx.Client(base_url=url, verify=False) as client:
+    with http.Client(base_url=url) as client:
         for _ in range(101):
             client.post("/sessions", json={"user_id": "crowd"}).raise_for_status()
     assert len(running("sessions", "a", "--user", "crowd").out.splitlines()) == 102

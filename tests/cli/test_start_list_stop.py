@@ -9,12 +9,12 @@ import signal
 import socket
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from kato_operator.local import processes
 from kato_operator.local.processes import Identity
+from tests.support import http
 from tests.support.cli import Kato
 from tests.support.eventually import eventually
 
@@ -40,11 +40,7 @@ def test_start_list_stop_and_start_again(kato: Kato) -> None:
         "url",
         f"http://127.0.0.1:{port}",
     ]
-    assert httpx.get(f"http://127.0.0.1:{port}/ping", verify=False).json() == {
-        "status": "okay",
-        "id": "first",
-        "name": "My memory",
-    }
+    assert http.get(f"http://127.0.0.1:{port}/ping").json() == {"status": "okay", "id": "first", "name": "My memory"}
     listed = kato.json("list")["instances"]["first"]
     assert (listed["name"], listed["container"], listed["api_port"], listed["status"]) == (
         "My memory",
@@ -180,7 +176,7 @@ def test_every_parameter_and_older_spelling_has_a_flag(kato: Kato) -> None:
     expected = {"max_pattern_length": 7, "persistence": 9, "sort_symbols": False, "stm_mode": "ROLLING"}
     expected |= {"filter_pipeline": ["length"]}
     assert kato.json("status", "a")["parameters"] == expected
-    session = httpx.post(kato.json("status", "a")["url"] + "/sessions", json={"user_id": "me"}, verify=False).json()
+    session = http.post(kato.json("status", "a")["url"] + "/sessions", json={"user_id": "me"}).json()
     assert session["session_config"].items() >= expected.items()
 
 

@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 
-import httpx
 import pytest
 
+from tests.support import http
 from tests.support.cli import ROOT, Kato
 
 
@@ -17,7 +17,7 @@ from tests.support.cli import ROOT, Kato
 def session(running: Kato, request: pytest.FixtureRequest) -> str:
     """A session of a node of its own."""
     url = running.json("status", "a")["url"]
-    made: str = httpx.post(f"{url}/sessions", json={"user_id": request.node.name}, verify=False).json()["session_id"]
+    made: str = http.post(f"{url}/sessions", json={"user_id": request.node.name}).json()["session_id"]
     return made
 
 

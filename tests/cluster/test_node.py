@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from tests.support import http
 from tests.support.cluster.cluster import Cluster, CommandFailed
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.pods import USER, claim, pod, service, with_volume
@@ -122,7 +123,7 @@ print(json.dumps([status("configmaps"), status("secrets")]))
 def test_the_test_itself_reaches_a_pod(local_cluster: LocalCluster, namespace: str, python_image: str) -> None:
     run_pod(local_cluster, pod(namespace, "server", python_image, SERVE), namespace, "server")
     address = local_cluster.get("-n", namespace, "pod", "server")["status"]["podIP"]
-    assert httpx.get(f"http://{address}:{PORT}/hostname", trust_env=False, verify=False).status_code == httpx.codes.OK
+    assert http.get(f"http://{address}:{PORT}/hostname", trust_env=False).status_code == httpx.codes.OK
 
 
 def test_a_command_of_the_test_reaches_services_by_name(

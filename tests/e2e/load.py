@@ -26,7 +26,7 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """Work until told to stop; a failure is noted, never repeated."""
-        with httpx.Client(base_url=self.url, timeout=30, verify=False) as client:
+        with httpx.Client(base_url=self.url, timeout=30) as client:
             session = self.post(client, "/sessions", {"user_id": self.user}).get("session_id")
             turn = 0
             while session and not self.stop.is_set():

@@ -52,7 +52,7 @@ def main(url: str, count: int) -> None:
     """Learn until disturbed, and `count` sequences more."""
     numbers = itertools.count()
     end = time.monotonic() + DEADLINE
-    with httpx.Client(base_url=url, timeout=5, verify=False) as client:
+    with httpx.Client(base_url=url, timeout=5) as client:
         stream = Stream(client)
         while not stream.repeated:
             if time.monotonic() > end:

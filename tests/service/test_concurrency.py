@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
+from tests.support import http
 from tests.support.service_process import ServiceProcess
 
 Sessions = Callable[..., str]
@@ -17,7 +18,7 @@ CLIENTS = 16
 
 @pytest.fixture
 async def crowd(service: ServiceProcess) -> AsyncIterator[list[httpx.AsyncClient]]:
-    clients = [httpx.AsyncClient(base_url=service.url, timeout=60, verify=False) for _ in range(CLIENTS)]
+    clients = [http.AsyncClient(base_url=service.url, timeout=60) for _ in range(CLIENTS)]
     yield clients
     await asyncio.gather(*(client.aclose() for client in clients))
 

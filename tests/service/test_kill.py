@@ -26,6 +26,7 @@ from kato_service.processor.ports import MemoryStore
 from kato_service.stores.mongo_link import MongoLink
 from kato_service.stores.mongo_memory import MongoMemory
 from kato_service.stores.sqlite_memory import SqliteMemory
+from tests.support import http
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.replicas import Replicas
@@ -57,7 +58,7 @@ class Writer:
 
     def work(self, url: str) -> None:
         """Learn, and now and then have the log folded, until the service is gone."""
-        with httpx.Client(base_url=url, timeout=60, verify=False) as api:
+        with http.Client(base_url=url, timeout=60) as api:
             while True:
                 try:
                     self.learn(api)

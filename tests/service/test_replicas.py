@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import http
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.replicas import Replicas, Stores
@@ -40,9 +41,7 @@ def apis(three: list[ServiceProcess]) -> Iterator[list[httpx.Client]]:
 async def crowd(three: list[ServiceProcess]) -> AsyncIterator[list[httpx.AsyncClient]]:
     """Sixteen clients, spread over the replicas."""
     async with AsyncExitStack() as held:
-        clients = [
-            httpx.AsyncClient(base_url=three[i % REPLICAS].url, timeout=60, verify=False) for i in range(CLIENTS)
-        ]
+        clients = [http.AsyncClient(base_url=three[i % REPLICAS].url, timeout=60) for i in range(CLIENTS)]
         yield [await held.enter_async_context(client) for client in clients]
 
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.service.test_kill import patterns_of, recount_database
+from tests.support import http
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.replicas import Replicas, Stores, running_stores
@@ -38,7 +39,7 @@ class Stubborn:
     observed: list[list[str]] = field(default_factory=list)
 
     def work(self) -> None:
-        with httpx.Client(timeout=30, verify=False) as api:
+        with http.Client(timeout=30) as api:
             for turn in itertools.count():
                 if self.stop.is_set():
                     return

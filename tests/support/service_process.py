@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support import http
 from tests.support.eventually import eventually
 
 INTERNAL_TOKEN = "the-operator's-token"  # noqa: S105 - a test's own
@@ -81,12 +82,10 @@ class ServiceProcess:
         return self
 
     def client(self, **options: Any) -> httpx.Client:  # noqa: ANN401 - httpx's own options
-        return httpx.Client(base_url=self.url, timeout=60, **options, verify=False)
+        return http.Client(base_url=self.url, timeout=60, **options)
 
     def side_door(self, token: str = INTERNAL_TOKEN) -> httpx.Client:
-        return httpx.Client(
-            base_url=self.internal_url, timeout=60, headers={"Authorization": f"Bearer {token}"}, verify=False
-        )
+        return http.Client(base_url=self.internal_url, timeout=60, headers={"Authorization": f"Bearer {token}"})
 
     def kill(self) -> None:
         """End the process as power loss to it would."""

@@ -45,8 +45,15 @@ class Reader:
         self._entered = entered
         self._resources: Mapping[str, Resource] = {}
 
+    def get(self, namespace: str | None, reference: str) -> Json:
+        """Return an object such as `deployment/name`; ClusterError when it is not there."""
+        found = self.find(namespace, reference)
+        if found is None:
+            raise ClusterError(f"there is no {reference} in {namespace}")
+        return found
+
     def find(self, namespace: str | None, reference: str) -> Json | None:
-        """Return an object such as `deployment/name`, None when it is not there."""
+        """Return an object, None when it is not there."""
         kind, _, name = reference.partition("/")
         found = self._read(self._resource(kind).path(namespace, name))
         return None if found is None else _shown(found)

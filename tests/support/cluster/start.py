@@ -16,6 +16,7 @@ import httpx
 import psutil
 import yaml
 
+from tests.support import http
 from tests.support.cluster import control, machine, node, parts, runs
 from tests.support.cluster.api import Api
 from tests.support.cluster.box import Box, open_box
@@ -197,7 +198,7 @@ def connect(starting: Starting) -> Api:
 def answers(url: str) -> bool:
     """Say whether an HTTP server calls itself well."""
     try:
-        return httpx.get(url, trust_env=False, timeout=2, verify=False).is_success
+        return http.get(url, trust_env=False, timeout=2).is_success
     except httpx.TransportError:
         return False
 

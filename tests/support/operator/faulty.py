@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
+from tests.support import http
 from tests.support.cluster.cluster import Cluster
 from tests.support.eventually import eventually
 
@@ -26,12 +25,12 @@ class Proxy:
     def harm(self, **faults: object) -> None:
         """Do this harm from now on, and no other; see `proxy.Faults`."""
         with self._cluster.entered():
-            httpx.put(f"{self.url}/faults", json=faults, timeout=10, verify=False).raise_for_status()
+            http.put(f"{self.url}/faults", json=faults, timeout=10).raise_for_status()
 
     def seen(self, what: str) -> int:
         """Return how often something was seen: a method, `failures`, `broken`, `cut watches`."""
         with self._cluster.entered():
-            return int(httpx.get(f"{self.url}/faults", timeout=10, verify=False).json().get(what, 0))
+            return int(http.get(f"{self.url}/faults", timeout=10).json().get(what, 0))
 
     @property
     def requests(self) -> int:

@@ -11,13 +11,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import yaml
 
 from kato_operator.cluster.rules import LEASE_RULES, RULES
+from tests.support import http
 from tests.support.cluster.cluster import Cluster
 from tests.support.eventually import eventually
 
@@ -56,6 +58,18 @@ def kubeconfig(cluster: Cluster, token: str, path: Path, server: str | None) -> 
         config["clusters"] = [{"name": entry["name"], "cluster": {"server": server}} for entry in config["clusters"]]
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+@contextmanager
+def leading(process: OperatorProcess, *, timeout: float = 60) -> Iterator[OperatorProcess]:
+    """Run a replica that leads within `timeout` seconds; pytest shows its log when a test fails."""
+    process.start()
+    try:
+        eventually(lambda: process.leads, timeout=timeout)
+        yield process
+    finally:
+        process.stop()
+        print(process.log.read_text())  # noqa: T201 - captured, and shown with a failure
 
 
 class OperatorProcess:
@@ -126,7 +140,7 @@ class OperatorProcess:
     def ask(self, path: str) -> httpx.Response:
         """Return what it answers on its own port."""
         with self._cluster.entered():
-            return httpx.get(f"http://127.0.0.1:{self._port()}{path}", timeout=10, verify=False)
+            return http.get(f"http://127.0.0.1:{self._port()}{path}", timeout=10)
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric over the series that have `labels`; 0 when there is none."""

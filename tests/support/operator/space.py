@@ -47,9 +47,7 @@ class Space:
 
     def get(self, reference: str) -> Json:
         """Return an object such as `kproc/broad` that is there."""
-        found = self.find(reference)
-        assert found is not None, f"there is no {reference} in {self.namespace}"
-        return found
+        return self.cluster.objects.get(self.namespace, reference)
 
     def find(self, reference: str) -> Json | None:
         """Return an object, or None when it is not there."""
