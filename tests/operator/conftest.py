@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,8 @@ from kato_spec.schema import definitions
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.pods import restricted_namespace
-from tests.support.eventually import eventually
-from tests.support.operator.process import OperatorProcess, grant
+from tests.support.operator.faulty import Proxy, faulty
+from tests.support.operator.process import OperatorProcess, grant, leading
 from tests.support.operator.space import Space
 
 
@@ -68,13 +67,15 @@ def home(
 def operator(cluster: Cluster, home: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """The operator of this file's namespace, leading."""
     process = OperatorProcess(cluster, [home], tmp_path_factory.mktemp("operator"), resync_seconds=5)
-    process.start()
-    try:
-        eventually(lambda: process.leads, timeout=30)
+    with leading(process, timeout=30):
         yield process
-    finally:
-        process.stop()
-        print(Path(process.log).read_text())  # noqa: T201 - shown by pytest when a test fails
+
+
+@pytest.fixture(scope="module")
+def proxy(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A way to the API server that can be harmed, for a file whose operator takes it."""
+    with faulty(cluster, tmp_path_factory.mktemp("proxy")) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.cluster.cluster import Cluster
 from tests.support.eventually import eventually
-from tests.support.operator.faulty import Proxy, faulty
-from tests.support.operator.process import OperatorProcess
+from tests.support.operator.faulty import Proxy
+from tests.support.operator.process import OperatorProcess, leading
 from tests.support.operator.space import PATIENCE, PROMISED, Space
 
 KINDS = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies"
@@ -22,24 +21,13 @@ HAMMERING = 5.0
 
 
 @pytest.fixture(scope="module")
-def proxy(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with faulty(cluster, tmp_path_factory.mktemp("proxy")) as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
 def operator(cluster: Cluster, home: str, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """The operator of this file, behind the proxy, with a lease and resyncs as in production."""
     directory = tmp_path_factory.mktemp("operator")
     process = OperatorProcess(cluster, [home], directory, server=proxy.url, lease_seconds=10)
-    process.start()
-    try:
-        eventually(lambda: process.leads, timeout=60)
+    with leading(process):
         yield process
-    finally:
         proxy.harm()
-        process.stop()
-        print(Path(process.log).read_text())  # noqa: T201 - shown by pytest when a test fails
 
 
 @pytest.fixture(autouse=True)

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.pods import restricted_namespace
 from tests.support.eventually import eventually
-from tests.support.operator.faulty import Proxy, faulty
-from tests.support.operator.process import OperatorProcess, grant
+from tests.support.operator.faulty import Proxy
+from tests.support.operator.process import OperatorProcess, grant, leading
 from tests.support.operator.space import PATIENCE, Space
 
 # Nothing of ours holds it: with `Delete`, and without our Role, it would wait for ever (docs/install.md).
 KEPT = {"storage": {"embedded": {"size": "1Gi"}}, "suspend": True, "deletionPolicy": "Retain"}
-
-
-@pytest.fixture(scope="module")
-def proxy(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with faulty(cluster, tmp_path_factory.mktemp("proxy")) as proxy:
-        yield proxy
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +38,8 @@ def operator(
 ) -> Iterator[OperatorProcess]:
     directory = tmp_path_factory.mktemp("operator")
     process = OperatorProcess(cluster, [home, other.namespace], directory, server=proxy.url, resync_seconds=5)
-    process.start()
-    try:
-        eventually(lambda: process.leads, timeout=30)
+    with leading(process, timeout=30):
         yield process
-    finally:
-        process.stop()
-        print(Path(process.log).read_text())  # noqa: T201 - shown by pytest when a test fails
 
 
 def is_looked_after(space: Space, name: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,8 @@ from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
 from tests.support.operator import audit
-from tests.support.operator.faulty import Proxy, faulty
-from tests.support.operator.process import ACCOUNT, OperatorProcess
+from tests.support.operator.faulty import Proxy
+from tests.support.operator.process import ACCOUNT, OperatorProcess, leading
 from tests.support.operator.space import PATIENCE, PROMISED, Space
 
 Grant = tuple[str, str, str]
@@ -40,23 +39,12 @@ def granted() -> set[Grant]:
 
 
 @pytest.fixture(scope="module")
-def proxy(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with faulty(cluster, tmp_path_factory.mktemp("proxy")) as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
 def operator(cluster: Cluster, home: str, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     directory = tmp_path_factory.mktemp("operator")
     process = OperatorProcess(cluster, [home], directory, server=proxy.url, resync_seconds=2)
-    process.start()
-    try:
-        eventually(lambda: process.leads, timeout=60)
+    with leading(process):
         yield process
-    finally:
         proxy.harm()
-        process.stop()
-        print(Path(process.log).read_text())  # noqa: T201 - shown by pytest when a test fails
 
 
 def live_a_life(space: Space) -> None:
