@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from asyncio import TimerHandle
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +30,8 @@ LAME_DUCK_SECONDS = 1.0  # in which clients are told to go elsewhere, and those 
 IDLE_SECONDS = 0.25  # after which a connection has no request on its way
 LOOK_SECONDS = 0.02
 SO_ATTACH_FILTER = 26  # <asm-generic/socket.h>; Python has no name for it
-DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # classic BPF: return 0, keep no byte of the packet
+# Classic BPF on the TCP header: of a packet with the SYN flag (byte 13, bit 2) keep nothing, of any other everything.
+DROP_SYN = [(0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)]
 
 
 class Config(uvicorn.Config):
@@ -113,10 +117,21 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     @property
-    def idle(self) -> float:
-        """For how many seconds no request has been on its way; 0 while one is."""
-        busy = self.cycle is not None and not self.cycle.response_complete
-        return 0.0 if busy else self.loop.time() - self.idle_since
+    def answering(self) -> bool:
+        """Whether a request has come whose answer is not complete."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no request is on its way: none for `IDLE_SECONDS`, and no byte that nobody has read yet.
+
+        A process that had to wait for the CPU reads late; to close such a connection would reset it.
+        """
+        return not self.answering and self.loop.time() - self.idle_since > IDLE_SECONDS and not self._unread()
+
+    def _unread(self) -> int:
+        size = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4))
+        return int.from_bytes(size, sys.byteorder)
 
     def _begin_head(self) -> None:
         self._head_bytes, self._in_head = 0, True
@@ -144,31 +159,33 @@ class Server(uvicorn.Server):
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + LAME_DUCK_SECONDS
-        while self._close_idle() and loop.time() < end:  # noqa: ASYNC110 - what clients do is no event here
+        while self._close_quiet() and loop.time() < end:  # noqa: ASYNC110 - what clients do is no event here
             await asyncio.sleep(LOOK_SECONDS)
         for listening in sockets or ():
             await self._take_last(listening)
-        while self._close_idle(busy=False):  # noqa: ASYNC110 - as above
+        while not all(each.answering for each in self._close_quiet()):  # noqa: ASYNC110 - as above
             await asyncio.sleep(LOOK_SECONDS)
         await super().shutdown(sockets)
 
-    def _close_idle(self, *, busy: bool = True) -> int:
-        """Close the connections that ask nothing; return how many are left, with or without those that are `busy`."""
+    def _close_quiet(self) -> list[Connection]:
+        """Close the connections that ask nothing; return those that are left."""
         connections = [each for each in self.server_state.connections if isinstance(each, Connection)]
         for connection in connections:
-            if connection.idle > IDLE_SECONDS:
+            if not connection.transport.is_closing() and connection.quiet:
                 connection.transport.close()
-        return sum(busy or 0 < connection.idle <= IDLE_SECONDS for connection in connections)
+        return [each for each in connections if not each.transport.is_closing()]
 
     async def _take_last(self, listening: socket.socket) -> None:
-        """Let nobody connect any more, and take in those who have connected and were not accepted yet.
+        """Let nobody begin to connect any more, and take in those who have begun and were not accepted yet.
 
         Closing the socket right away would reset them with their requests already sent.
         """
-        code = ctypes.create_string_buffer(DROP_ALL)
+        instructions = b"".join(struct.pack("HBBI", *each) for each in DROP_SYN)
+        code = ctypes.create_string_buffer(instructions)
         with suppress(OSError):  # a system without packet filters: a few may be reset
-            program = struct.pack("HL", 1, ctypes.addressof(code))
+            program = struct.pack("HL", len(DROP_SYN), ctypes.addressof(code))
             listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        await asyncio.sleep(LOOK_SECONDS)  # in which handshakes end that had begun
         waiting = []
         with suppress(BlockingIOError):
             while True:

@@ -1,0 +1,97 @@
+"""The server's end: who has connected and asked is answered, however late the process gets to it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import uvloop
+from starlette.types import Receive, Scope, Send
+
+from kato_service.api.server import Config, Connection, Server
+
+ANSWER = b"HTTP/1.1 204 No Content\r\n"
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1.5)  # longer than clients are told to go elsewhere
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def asked(listening: socket.socket, path: str) -> socket.socket:
+    """Connect and send a request, while the server, which has the same thread, does not look."""
+    client = socket.create_connection(listening.getsockname())
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    return client
+
+
+class Late(Server):
+    """Has a client connect and ask in the last moment."""
+
+    last: socket.socket
+
+    async def _take_last(self, listening: socket.socket) -> None:
+        self.last = asked(listening, "/last")
+        await super()._take_last(listening)
+
+
+class Starved(Server):
+    """Gets no CPU for a while, in which a client asks on a connection that was free until then."""
+
+    free: socket.socket
+
+    def _close_quiet(self) -> list[Connection]:
+        for connection in self.server_state.connections:
+            if connection.transport.get_extra_info("peername") == self.free.getsockname():
+                connection.idle_since = 0.0  # type: ignore[union-attr] # `Config` makes no other connection
+        return super()._close_quiet()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.free.sendall(b"GET /again HTTP/1.1\r\nHost: h\r\n\r\n")
+        await super().shutdown(sockets)
+
+
+async def _serving(server: Server, listening: socket.socket) -> asyncio.Task[None]:
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
+        await asyncio.sleep(0.01)
+    return task
+
+
+def _listening() -> socket.socket:
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    return listening
+
+
+def test_a_client_that_connects_in_the_last_moment_is_answered() -> None:
+    async def story(listening: socket.socket) -> tuple[bytes, bytes]:
+        server = Late(Config(app, receive_seconds=5, grace_seconds=5))
+        task = await _serving(server, listening)
+        slow = asked(listening, "/slow")
+        await asyncio.sleep(0.1)
+        server.should_exit = True
+        await task
+        with slow, server.last as last:
+            return slow.recv(100), last.recv(100)
+
+    with _listening() as listening:
+        answers = uvloop.run(story(listening))
+    assert [answer.startswith(ANSWER) for answer in answers] == [True, True]
+
+
+def test_a_request_that_was_not_read_yet_keeps_its_connection() -> None:
+    async def story(listening: socket.socket) -> bytes:
+        server = Starved(Config(app, receive_seconds=5, grace_seconds=5))
+        task = await _serving(server, listening)
+        server.free = socket.create_connection(listening.getsockname())
+        await asyncio.sleep(0.1)
+        server.should_exit = True
+        await task
+        with server.free as free:
+            return free.recv(100)
+
+    with _listening() as listening:
+        assert uvloop.run(story(listening)).startswith(ANSWER)
