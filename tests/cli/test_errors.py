@@ -117,6 +117,20 @@ def test_a_process_of_another_user_is_named_and_left_alone(kato: Kato) -> None:
         stranger.wait()
 
 
+def test_another_program_on_an_instance_s_port_is_told_apart(kato: Kato) -> None:
+    """It may have taken the port between the choice and the start; the instance goes on to the next."""
+    kato("start", "--id", "a")
+    other = kato.json("start", "--id", "b")["internal_port"]
+    with Registry(kato.home, print).changing() as instances:
+        mine = instances["a"]
+        instances["a"] = mine.model_copy(update={"internal_port": other, "status": "starting"})
+    listed = kato.json("list")["instances"]
+    assert (listed["a"]["status"], listed["b"]["status"]) == ("starting", "running")
+    with Registry(kato.home, print).changing() as instances:
+        instances["a"] = mine.model_copy(update={"internal_port": other})
+    assert kato.json("status", "a")["status"] == "not answering"
+
+
 def test_a_reader_that_has_enough_is_no_error(kato: Kato) -> None:
     listing = kato.begin("list", "--watch")
     assert listing.stdout is not None

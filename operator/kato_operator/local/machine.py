@@ -185,7 +185,7 @@ class Machine:
                 raise NotStarted(f"{instance_id} did not start: {self._last_words(instance_id, starting)}")
             try:
                 return door.state()
-            except (Transient, Rejected):
+            except Transient:
                 time.sleep(_POLL_SECONDS)  # not listening yet, still loading, or another program
         raise NotStarted(f"{instance_id} did not answer within {START_SECONDS:g} s: see {self.home.log(instance_id)}")
 

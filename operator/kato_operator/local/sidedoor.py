@@ -29,7 +29,7 @@ class Refused(Rejected):
 class SideDoor:
     """Speaks to one instance, by the standard library's HTTP: every start and listing would wait for a larger one.
 
-    Every call raises `Transient` when the instance does not answer within `seconds`, `Rejected` when it refuses.
+    Every call raises `Transient` when the instance does not answer within `seconds`, `Refused` when it says no.
     """
 
     def __init__(self, instance_id: str, instance: Instance, token: str, *, seconds: float = _SECONDS) -> None:
@@ -39,12 +39,15 @@ class SideDoor:
         self._seconds = seconds
 
     def state(self) -> StateRecord:
-        """Return what the instance says of itself."""
-        content = self._call("GET", "/internal/state")
+        """Return what the instance says of itself.
+
+        It refuses nobody who knows its token: who answers otherwise is another program that has its port.
+        """
         try:
-            return StateRecord.model_validate_json(content)
-        except ValidationError as error:
-            raise Rejected(f"{self._id} /internal/state", content[:80], "a state record") from error
+            return StateRecord.model_validate_json(self._call("GET", "/internal/state"))
+        except (Refused, ValidationError) as error:
+            message = f"another program answers on port {self._port} of {self._id}: see `kato logs {self._id}`"
+            raise Transient(message) from error
 
     def configure(self, record: ParametersRecord) -> None:
         """Make `record` the configuration; it is live when this returns."""
