@@ -41,6 +41,9 @@ class Client(threading.Thread):
         try:
             answer = client.post(path, json=body)
             answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            self.failures.append(f"{path}: {error.response.status_code} {error.response.text}")
+            return {}
         except httpx.HTTPError as error:
             self.failures.append(f"{path}: {type(error).__name__} {error}")
             return {}

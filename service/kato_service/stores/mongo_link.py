@@ -17,10 +17,11 @@ from pymongo.read_concern import ReadConcern
 
 from kato_service.processor.errors import InvalidRecord, UnsupportedSchema
 from kato_service.processor.ports import StoreUsage
-from kato_service.stores.remote import ANSWER_SECONDS, CALL_ANSWERS, Remote
+from kato_service.stores.remote import ANSWER_SECONDS, Remote
 
 VERSION = 1
 CONNECTIONS = 64
+MAJORITY_ANSWERS = 1.5  # a primary gives signs of life when its majority is away; that is waited for so many of them
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
@@ -82,7 +83,7 @@ class MongoLink:
                 database = self._client.get_database(
                     self._name,
                     write_concern=WriteConcern(
-                        w="majority", j=True, wtimeout=round(CALL_ANSWERS * self._seconds * 1000)
+                        w="majority", j=True, wtimeout=round(MAJORITY_ANSWERS * self._seconds * 1000)
                     ),
                     read_concern=ReadConcern("majority"),
                     read_preference=ReadPreference.PRIMARY,

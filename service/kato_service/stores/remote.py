@@ -2,7 +2,7 @@
 
 A heartbeat that gets no answer ends every call that is under way, and until one is answered again every call fails at
 once. So nobody waits for a store that is away, however many calls there are, and nothing piles up (service.md,
-"Errors": 503 within 2 s).
+"Errors": 503 within 2 s). A store that is there and busy is waited for: what it has begun cannot be taken back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kato_service.processor.ports import StoreUsage
 
 BEAT_SECONDS = 0.4  # between two heartbeats
 ANSWER_SECONDS = 1.0  # in which a heartbeat is answered; with the one above less than the 2 s of service.md
-CALL_ANSWERS = 1.5  # an ordinary call may take as long as this many answers to a heartbeat
+CALL_ANSWERS = 5.0  # a call to a store that gives signs of life may take as long as this many of them
 LATE_SECONDS = 0.25  # a timer that rings this late tells of a busy process, not of an absent store
 SAID_CHARACTERS = 200  # of what a driver says; some of it is long
 Result = TypeVar("Result")
@@ -69,7 +69,7 @@ class Remote:
                     self._under_way.discard(limit)
         except self._errors as error:  # asyncio's TimeoutError is an OSError
             self._doubt.set()
-            raise StoreUnavailable(self._away or self._said(error)) from error
+            raise StoreUnavailable(self._away or self._said(error, "no answer in time")) from error
         self._heard = asyncio.get_running_loop().time()
         return result
 
@@ -113,7 +113,7 @@ class Remote:
                 late = loop.time() - started - self._seconds > LATE_SECONDS
                 if isinstance(error, TimeoutError) and (late or self._heard > started):
                     continue
-                return self._said(error)
+                return self._said(error, "no sign of life in time")
             return None
 
     async def _let_go(self) -> None:
@@ -126,6 +126,6 @@ class Remote:
             async with asyncio.timeout(self._seconds):
                 await self._reset()
 
-    def _said(self, error: Exception) -> str:
-        said = str(error) or "no answer in time"
+    def _said(self, error: Exception, silence: str) -> str:
+        said = str(error) or silence
         return f"{self._name} cannot serve: {said[:SAID_CHARACTERS]}"

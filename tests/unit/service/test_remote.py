@@ -1,0 +1,71 @@
+"""A store across a network: one that is away is not waited for, one that is busy is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kato_service.processor.errors import StoreUnavailable
+from kato_service.stores.remote import Remote
+
+SECONDS = 0.5
+
+
+class Server:
+    """Counts its signs of life; gives none while it is `away`."""
+
+    def __init__(self) -> None:
+        self.signs = 0
+        self.away = asyncio.Event()
+        self.resets = 0
+
+    async def ping(self) -> None:
+        if self.away.is_set():
+            await asyncio.Event().wait()
+        self.signs += 1
+
+    async def reset(self) -> None:
+        self.resets += 1
+
+    async def until_signs(self, count: int) -> str:
+        """Be busy until so many signs of life were given."""
+        while self.signs < count:  # noqa: ASYNC110 - what the heartbeat does is no event here
+            await asyncio.sleep(0.01)
+        return "done"
+
+
+@pytest.fixture
+async def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def remote(server: Server) -> AsyncIterator[Remote]:
+    made = Remote("Store", SECONDS, ping=server.ping, reset=server.reset, errors=())
+    yield made
+    await made.close()
+
+
+async def test_a_store_that_is_busy_and_alive_is_waited_for(server: Server, remote: Remote) -> None:
+    assert await remote.call(lambda: server.until_signs(4)) == "done"  # 1.2 s: longer than a sign of life may take
+    assert server.resets == 0
+
+
+async def test_a_call_that_never_ends_does(server: Server, remote: Remote) -> None:
+    with pytest.raises(StoreUnavailable, match="no answer in time"):
+        await remote.call(asyncio.Event().wait)
+    assert server.signs > 0
+    assert await remote.call(lambda: server.until_signs(1)) == "done"
+
+
+async def test_without_a_sign_of_life_whatever_waits_is_ended(server: Server, remote: Remote) -> None:
+    await remote.call(lambda: server.until_signs(1))
+    server.away.set()
+    calls = [remote.call(asyncio.Event().wait) for _ in range(3)]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [str(error) for error in found] == ["Store cannot serve: no sign of life in time"] * 3
+    assert server.resets == 1
+    with pytest.raises(StoreUnavailable, match="no sign of life"):
+        await remote.call(lambda: server.until_signs(1))
