@@ -14,6 +14,8 @@ FAST_TESTS := tests/unit tests/rules
 OPERATOR_TESTS := tests/operator
 END_TO_END_TESTS := tests/e2e
 OTHER_CLUSTER_TESTS := tests/chart tests/cluster
+# What is never imported is never compiled.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 PYTEST := $(BIN)/python -m pytest -q
 # Where it is set, each of the many processes that are started here would compile this project's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -34,13 +36,13 @@ $(BIN)/python:
 # An extension that cannot be built anew leaves none: an old one would stand for sources that are not its own.
 $(VENV)/.run: pyproject.toml $(CRATE_SOURCES) | $(BIN)/python
 	@rm -f $(EXTENSION)
-	$(WITH_CARGO) $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[service,gateway]'
+	$(WITH_CARGO) $(PIP_INSTALL) -e '.[service,gateway]'
 	@touch $@
 
 # All that `.run` is, and more. Tests count on the fast matcher alone, so cargo is installed where it is missing.
 $(VENV)/.dev: pyproject.toml $(CRATE_SOURCES) | $(BIN)/python
 	@rm -f $(EXTENSION)
-	$(WITH_CARGO) --install $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(WITH_CARGO) --install $(PIP_INSTALL) -e '.[dev]'
 	@$(BIN)/python -c 'import kato_service.engine._matcher' || { echo "make: the fast matcher was not built; $(BIN)/python -m pip install -v -e . says why" >&2; exit 1; }
 	@touch $(VENV)/.run $@
 

@@ -7,11 +7,13 @@ were answered well, what went wrong with the others, and the patterns whose lear
 import json
 import sys
 import threading
+import time
 
 import httpx
 
 CLIENTS = 8
 EVENTS = 4  # observed before each learning
+PAUSE_SECONDS = 0.02  # before each request: the load is constant, and leaves the machine to what is under test
 
 
 class Client(threading.Thread):
@@ -38,6 +40,7 @@ class Client(threading.Thread):
 
     def post(self, client: httpx.Client, path: str, body: object) -> dict[str, str]:
         """Send one request and return its answer, an empty one when it failed."""
+        time.sleep(PAUSE_SECONDS)
         try:
             answer = client.post(path, json=body)
             answer.raise_for_status()

@@ -82,3 +82,13 @@ def processes(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     for each in made:
         if each.process is not None and each.process.poll() is None:
             each.kill()
+
+
+@pytest.fixture(params=["SQLite", "Redis and MongoDB"])
+def on_each_store(request: pytest.FixtureRequest) -> ServiceProcess:
+    """A process on each kind of store, not started yet."""
+    if request.param == "SQLite":
+        made: ServiceProcess = request.getfixturevalue("processes")()
+        return made
+    replicas: Replicas = request.getfixturevalue("replicas")
+    return replicas.add()

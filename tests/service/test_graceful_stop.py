@@ -9,11 +9,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import pytest
-
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
-from tests.support.stores.replicas import Replicas
 
 Processes = Callable[..., ServiceProcess]
 CLIENTS = 8
@@ -52,18 +49,8 @@ class Client:
             self.told_to_go += answer.getheader("Connection") == "close"
 
 
-@pytest.fixture(params=["SQLite", "Redis and MongoDB"])
-def service(request: pytest.FixtureRequest) -> ServiceProcess:
-    """A process on each kind of store, not started yet."""
-    if request.param == "SQLite":
-        made: ServiceProcess = request.getfixturevalue("processes")()
-        return made
-    replicas: Replicas = request.getfixturevalue("replicas")
-    return replicas.add()
-
-
-def test_no_request_fails_and_nothing_learned_is_lost(service: ServiceProcess) -> None:
-    service.start()
+def test_no_request_fails_and_nothing_learned_is_lost(on_each_store: ServiceProcess) -> None:
+    service = on_each_store.start()
     assert service.process is not None
     with service.client() as api:
         sessions = [api.post("/sessions", json={"user_id": "u"}).json()["session_id"] for _ in range(CLIENTS)]
