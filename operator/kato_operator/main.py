@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from typing import Annotated, TypeVar
 
 import typer
+import uvloop
 import yaml
 from pydantic import ValidationError
 
@@ -84,7 +84,7 @@ def _ending(program: Callable[[OperatorSettings], Coroutine[None, None, Result]]
         raise typer.Exit(USAGE) from error
     set_up(settings.log_level, settings.log_format)
     try:
-        return asyncio.run(program(settings))
+        return uvloop.run(program(settings))
     except KatoError as error:
         typer.echo(f"kato-operator: {error}", err=True)
         raise typer.Exit(FAILED) from error

@@ -75,6 +75,16 @@ async def test_an_apply_makes_an_object_and_a_second_one_changes_nothing(bench: 
     assert (await bench.get(CONFIG_MAP))["data"] == {"a": "1"}
 
 
+async def test_what_is_there_is_not_made_and_stays_as_it_is(bench: Bench) -> None:
+    first = await bench.cluster.create(CONFIG_MAP, bench.config_map(a="1"))
+    assert first["metadata"]["resourceVersion"] == (await bench.get(CONFIG_MAP))["metadata"]["resourceVersion"]
+    with pytest.raises(Conflict):
+        await bench.cluster.create(CONFIG_MAP, bench.config_map(a="2"))
+    assert await bench.get(CONFIG_MAP) == first
+    after = await bench.cluster.apply(CONFIG_MAP, bench.config_map(b="2"))
+    assert after["data"] == {"b": "2"}
+
+
 async def test_an_apply_takes_away_what_an_earlier_one_brought(bench: Bench) -> None:
     await bench.cluster.apply(CONFIG_MAP, bench.config_map(a="1", b="2"))
     after = await bench.cluster.apply(CONFIG_MAP, bench.config_map(a="1"))

@@ -26,6 +26,8 @@ EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = "500"
 NOTE_MAX = 1024
+# The version of a store in which nothing was written yet: no object has it.
+NO_VERSION = "1"
 REPLACED_METADATA = ("resourceVersion", "labels", "annotations", "ownerReferences")
 NOT_REPLACED = ("apiVersion", "kind", "metadata", "status")
 
@@ -117,6 +119,10 @@ class KubeCluster:
             if not token:
                 return items
             query["continue"] = token
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """See the port. An apply at a version that no object ever has makes one, and is a conflict where one is."""
+        return await self.apply(kind, {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": NO_VERSION}})
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See the port."""

@@ -7,16 +7,17 @@ would cost more time than the request.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -48,7 +49,16 @@ async def connect() -> Rest:
             await config.load_kube_config(config_file=file, client_configuration=configuration)
     except config.ConfigException as error:
         raise Transient(f"no way to reach a cluster: {error}; set KUBECONFIG or run in a pod") from error
+    # aiohttp would look for a proxy in the environment before each request, and in a thread: that is done once here.
+    configuration.proxy = configuration.proxy or _proxy_to(configuration.host)
+    configuration.client_session_kwargs = {"trust_env": False}
     return Rest(ApiClient(configuration))
+
+
+def _proxy_to(server: str) -> str | None:
+    """Return the proxy that the environment names for a server, or None."""
+    url = urlsplit(server)
+    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
 
 
 def _in_a_pod() -> bool:
@@ -146,7 +156,7 @@ class Rest:
 def _answer(data: bytes) -> dict[str, Any]:
     """Return the JSON of an answer; a proxy's page on the way is as good as its status."""
     try:
-        answer = json.loads(data)
-    except ValueError:
+        answer = orjson.loads(data)
+    except orjson.JSONDecodeError:
         return {"message": data[:200].decode(errors="replace")}
     return answer if isinstance(answer, dict) else {"message": str(answer)}

@@ -15,6 +15,7 @@ import structlog
 
 from kato_operator.desired.kinds import WATCHED, WATCHED_CHILDREN, Kind, Manifest, lean
 from kato_operator.desired.names import PROCESSOR_LABEL
+from kato_operator.handlers.stateless import NoDiffBase, NoProgress
 from kato_spec.errors import Transient
 
 
@@ -96,9 +97,11 @@ class Watches:
 
 
 def _settings() -> kopf.OperatorSettings:
-    """Return Kopf's settings: server-side selection by label, timeouts on every connection, no Events of its own."""
+    """Return Kopf's settings: selection by label, timeouts on every connection, nothing posted and nothing kept."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310

@@ -7,6 +7,7 @@ begun without what its pods need (spec: operator.md, KatoProcessor, "Children").
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -14,10 +15,11 @@ from enum import Enum, auto
 import structlog
 
 from kato_operator.desired.children import children, unwanted
-from kato_operator.desired.compare import digest, drift, stamped, without_extras
-from kato_operator.desired.kinds import BY_NAME, CLAIM, CONFIG_MAP, DEPLOYMENT, PROCESSOR, Kind, Manifest
+from kato_operator.desired.compare import drift, stamped, without_extras
+from kato_operator.desired.kinds import BY_NAME, CLAIM, CONFIG_MAP, DEPLOYMENT, PROCESSOR, WATCHED, Kind, Manifest
 from kato_operator.desired.memory import memory_note
 from kato_operator.desired.names import (
+    APPLIED_ANNOTATION,
     FIELD_MANAGER,
     MANAGED_BY_LABEL,
     PROCESSOR_LABEL,
@@ -25,8 +27,8 @@ from kato_operator.desired.names import (
     memory_note_name,
 )
 from kato_operator.desired.subject import Subject
-from kato_operator.reconcile.ports import INVALID, Refused
-from kato_operator.reconcile.world import World
+from kato_operator.reconcile.ports import INVALID, Conflict, Key, Refused
+from kato_operator.reconcile.world import World, processor_key
 from kato_operator.status.observed import Problem
 from kato_spec.errors import Rejected
 from kato_spec.keys import child_name
@@ -60,12 +62,29 @@ class Outcome:
         return PROBLEM_SECONDS if self.problems else None
 
 
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one processor's children, by kind and name; all of it may be lost.
+
+    `alike`: the digest of what was wanted, and the version that was so; `unyielding`: what others keep changing, so as
+    not to fight; `taken`: of which the watches know nothing and which are there.
+    """
+
+    alike: dict[tuple[Kind, str], tuple[str, str]] = field(default_factory=dict)
+    unyielding: dict[tuple[Kind, str], tuple[str, ...]] = field(default_factory=dict)
+    taken: set[tuple[Kind, str]] = field(default_factory=set)
+
+
 class Children:
-    """The children of every processor. `_unyielding` remembers what others keep changing, so as not to fight."""
+    """The children of every processor."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._unyielding: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        self._memories: defaultdict[Key, _Memory] = defaultdict(_Memory)
+
+    def forget(self, processor: Key) -> None:
+        """Remember nothing of a processor that is gone."""
+        self._memories.pop(processor, None)
 
     async def settle(self, subject: Subject, outcome: Outcome) -> None:
         """Bring every child of `subject` to what is wanted; `outcome` is told what came of it."""
@@ -89,52 +108,80 @@ class Children:
         else:
             await self._delete(subject, CONFIG_MAP, memory_note_name(subject.name))
 
-    async def _settle_one(self, subject: Subject, wanted: Manifest, outcome: Outcome) -> None:
+    async def _settle_one(self, subject: Subject, manifest: Manifest, outcome: Outcome) -> None:
         """Bring one child to what is wanted, or say why not."""
-        kind, name = BY_NAME[wanted["kind"]], wanted["metadata"]["name"]
-        live, where = await self._find(subject, kind, name)
+        kind, wanted = BY_NAME[manifest["kind"]], stamped(manifest)
+        memory = self._memories[processor_key(subject.namespace, subject.name)]
+        try:
+            live = await self._make(memory, kind, wanted) or await self._find(memory, subject, kind, wanted)
+            where = standing(live, subject.uid, subject.name) if live else Standing.OURS
+            if where is Standing.OURS:
+                await self._write(memory, kind, wanted, live)
+                return
+        except Rejected as error:
+            outcome.problems.append(Problem.of(error))
+            return
+        called = f"{kind.name} {wanted['metadata']['name']}"
         if where is Standing.FOREIGN:
-            message = f"{kind.name} {name} exists and is not this processor's: it is left alone"
+            message = f"{called} exists and is not this processor's: it is left alone"
             outcome.problems.append(Problem("NameConflict", message))
-        elif where is Standing.LEAVING:
-            outcome.waits.append(
-                Problem("WaitingForRemoval", f"{kind.name} {name} of an earlier time is on its way out")
-            )
         else:
-            try:
-                await self._write(kind, stamped(wanted), live)
-            except Rejected as error:
-                outcome.problems.append(Problem.of(error))
+            outcome.waits.append(Problem("WaitingForRemoval", f"{called} of an earlier time is on its way out"))
 
-    async def _find(self, subject: Subject, kind: Kind, name: str) -> tuple[Manifest | None, Standing]:
-        """Return a child as it is and whose it is.
+    async def _make(self, memory: _Memory, kind: Kind, wanted: Manifest) -> Manifest | None:
+        """Make a child of which the watches know nothing, in one step, or return None where it may be there.
+
+        Secrets are not watched: that one is unknown says nothing.
+        """
+        metadata = wanted["metadata"]
+        place = (kind, metadata["name"])
+        known = self._world.cache.get(kind, metadata["namespace"], metadata["name"]) is not None
+        if known or kind not in WATCHED or place in memory.taken:
+            return None
+        try:
+            return await self._world.cluster.create(kind, wanted)
+        except Conflict:
+            memory.taken.add(place)
+            return None
+
+    async def _find(self, memory: _Memory, subject: Subject, kind: Kind, wanted: Manifest) -> Manifest | None:
+        """Return a child as it is.
 
         That the watches know of none, or of someone else's, is not enough to make one or to leave one: the API server
         is asked.
         """
+        name = wanted["metadata"]["name"]
         live = self._world.cache.get(kind, subject.namespace, name)
         if live is None or standing(live, subject.uid, subject.name) is not Standing.OURS:
             live = await self._world.cluster.get(kind, subject.namespace, name)
-        return live, standing(live, subject.uid, subject.name) if live else Standing.OURS
+        if live is None:
+            memory.taken.discard((kind, name))
+        return live
 
-    async def _write(self, kind: Kind, wanted: Manifest, live: Manifest | None) -> None:
+    async def _write(self, memory: _Memory, kind: Kind, wanted: Manifest, live: Manifest | None) -> None:
         """Apply `wanted` unless `live` is so already; what an apply cannot take away is replaced."""
+        name, stamp = wanted["metadata"]["name"], wanted["metadata"]["annotations"][APPLIED_ANNOTATION]
         if live is not None:
-            differences = tuple(drift(wanted, live))
-            if not differences or self._unyielding.get(_place(wanted)) == (digest(wanted), *differences):
-                self._world.cache.put(kind, live)
+            if memory.alike.get((kind, name)) == (stamp, live["metadata"]["resourceVersion"]):
                 return
-            log.info("child differs", kind=kind.name, name=wanted["metadata"]["name"], at=differences[:8])
+            differences = tuple(drift(wanted, live))
+            if not differences or memory.unyielding.get((kind, name)) == (stamp, *differences):
+                self._keep(memory, kind, stamp, live)
+                return
+            log.info("child differs", kind=kind.name, name=name, at=differences[:8])
         stored = await self._applied(kind, wanted, live)
-        self._world.cache.put(kind, stored)
+        self._keep(memory, kind, stamp, stored)
         left = tuple(drift(wanted, stored))
         if left:
-            log.warning(
-                "child is changed by another hand", kind=kind.name, name=wanted["metadata"]["name"], at=left[:8]
-            )
-            self._unyielding[_place(wanted)] = (digest(wanted), *left)
+            log.warning("child is changed by another hand", kind=kind.name, name=name, at=left[:8])
+            memory.unyielding[kind, name] = (stamp, *left)
         else:
-            self._unyielding.pop(_place(wanted), None)
+            memory.unyielding.pop((kind, name), None)
+
+    def _keep(self, memory: _Memory, kind: Kind, stamp: str, live: Manifest) -> None:
+        """Remember a child as it is, and that it need not be compared again before it or what is wanted changes."""
+        self._world.cache.put(kind, live)
+        memory.alike[kind, live["metadata"]["name"]] = (stamp, live["metadata"]["resourceVersion"])
 
     async def _applied(self, kind: Kind, wanted: Manifest, live: Manifest | None) -> Manifest:
         """Apply `wanted`; where what others added stays, or does not even go together with it, replace the whole."""
@@ -178,8 +225,3 @@ def standing(live: Manifest, uid: str, processor: str) -> Standing:
     same = (controller["apiVersion"], controller["kind"], controller["name"])
     earlier = same == (PROCESSOR.api_version, PROCESSOR.name, processor)
     return Standing.LEAVING if earlier else Standing.FOREIGN
-
-
-def _place(manifest: Manifest) -> tuple[str, str, str]:
-    """Return kind, namespace and name."""
-    return manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]

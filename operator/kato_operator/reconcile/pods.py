@@ -31,8 +31,11 @@ async def token_of(world: World, processor: Manifest) -> str:
     uid, name = metadata["uid"], metadata["name"]
     if uid not in world.tokens:
         secret = await world.cluster.get(SECRET, metadata["namespace"], token_secret_name(name))
-        ours = secret is not None and standing(secret, uid, name) is Standing.OURS
-        token = (_decoded(secret) if secret is not None and ours else None) or world.policy.new_token()
+        if secret is not None and standing(secret, uid, name) is Standing.OURS:
+            world.cache.put(SECRET, secret)
+            token = _decoded(secret) or world.policy.new_token()
+        else:
+            token = world.policy.new_token()
         world.tokens.setdefault(uid, token)  # another story may have asked meanwhile
     return world.tokens[uid]
 

@@ -93,6 +93,10 @@ class Cluster(Protocol):
         """Return the UIDs of every object of `kind` in `namespace`, as the store has them now."""
         ...
 
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Apply `manifest` where there is no object of its name yet; `Conflict` when there is one, left untouched."""
+        ...
+
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Apply `manifest` by server-side apply and return what is stored; other hands' fields stay theirs."""
         ...

@@ -54,6 +54,7 @@ class ProcessorStory:
             self._world.observations.forget(key)
             self._world.secrets.forget(key)
             self._world.known_stores.pop(key, None)
+            self._children.forget(key)
             return None
         # 2. One that is to go, goes; one that is paused is left as it is.
         if body["metadata"].get("deletionTimestamp"):

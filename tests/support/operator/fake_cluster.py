@@ -31,6 +31,8 @@ class FakeCluster:
         self.objects: dict[Place, Manifest] = {}
         self.happenings: list[Happening] = []
         self.writes: list[str] = []
+        self.reads: list[str] = []
+        self.in_the_way: list[str] = []
         self.refusals: dict[tuple[str, str], Refused] = {}
         self.listener: Listener = lambda kind, manifest, gone: None
         self.crash_at: int | None = None
@@ -41,6 +43,7 @@ class FakeCluster:
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         self._answer()
+        self.reads.append(f"{kind.name} {name}")
         found = self.objects.get((kind, namespace, name))
         return copy.deepcopy(found) if found else None
 
@@ -58,6 +61,14 @@ class FakeCluster:
     async def uids(self, kind: Kind, namespace: str) -> frozenset[str]:
         items = await self.listing(kind)
         return frozenset(item["metadata"]["uid"] for item in items if item["metadata"]["namespace"] == namespace)
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        place = (kind, *place_of(manifest))
+        self._answer()
+        if place in self.objects:
+            self.in_the_way.append(f"{kind.name} {place[2]}")
+            raise Conflict(f"{place[2]} is there")
+        return await self.apply(kind, manifest)
 
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         place = (kind, *place_of(manifest))
