@@ -22,12 +22,14 @@ class Look:
     """What every ready pod of a processor said, asked at `at` (monotonic seconds).
 
     `sessions`: what is known of each declaration, by UID; what a declaration is answered with is taken in later.
+    `silences`: how many looks in a row at these same pods found one that did not answer, this one included.
     """
 
     at: float
     pods: frozenset[str]
     sights: Sequence[Sight]
     sessions: dict[str, DeclaredSession]
+    silences: int = 0
 
     @property
     def answered(self) -> bool:
@@ -69,7 +71,8 @@ class Observations:
             if place.look is None or place.look.at < not_before or place.look.pods != uids:
                 at = self._clock.monotonic()
                 sights = await asyncio.gather(*(self.sight(pod) for pod in pods))
-                before, place.look = place.look, Look(at, uids, sights, _declared(sights))
+                before = place.look
+                place.look = Look(at, uids, sights, _declared(sights), _silences(uids, sights, before))
                 self._told(processor, before, place.look)
             return place.look
 
@@ -81,6 +84,13 @@ class Observations:
             return Sight(pod.name, None, str(error), store=error.store)
         except (Transient, Rejected) as error:
             return Sight(pod.name, None, str(error))
+
+
+def _silences(pods: frozenset[str], sights: Sequence[Sight], before: Look | None) -> int:
+    """Return how many looks in a row at `pods` found one that did not answer; that its store is away is an answer."""
+    if all(sight.state is not None or sight.store for sight in sights):
+        return 0
+    return 1 + (before.silences if before is not None and before.pods == pods else 0)
 
 
 def _declared(sights: Sequence[Sight]) -> dict[str, DeclaredSession]:

@@ -118,7 +118,7 @@ class SessionStory:
         seen = await world.observations.look(place, pods, not_before=world.clock.monotonic() - max_age)
         if not seen.answered:
             problem = Problem("ProcessorNotReady", "; ".join(sight.error for sight in seen.sights))
-            return Found(endpoint=url, hindrance=problem, again=SILENT_SECONDS)
+            return Found(endpoint=url, hindrance=problem)  # looked at again when a pod answers: `wake_sessions`
         known, before = seen.sessions.get(uid), body.get("status", {})
         if known is None and _has_ended(session, before, generation):
             return Found(endpoint=url)
