@@ -7,7 +7,7 @@ annotation, no finalizer and no write of its own (spec: operator.md, "Level-trig
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import kopf
@@ -91,9 +91,25 @@ class Watches:
                 task.result()
             raise Transient("the watches ended")
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            await _end(tasks)
+            await _end([task for task in asyncio.all_tasks() if _is_watcher(task.get_name(), namespace)])
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for them."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+
+def _is_watcher(task: str, namespace: str | None) -> bool:
+    """Say whether a task is one of Kopf's watches of a namespace.
+
+    When one of them fails, Kopf leaves the others running; the end of the event loop would then cancel them together
+    with the helpers that they wait for, and they would wait for ever.
+    """
+    return task.startswith("watcher for ") and task.endswith(f"@{namespace}")
 
 
 def _settings() -> kopf.OperatorSettings:
