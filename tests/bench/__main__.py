@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import cli, engine, http, http_predict, machine, operator, smoke
+from tests.bench import cli, engine, http, http_predict, machine, operator, operator_pods, smoke
 from tests.bench.plot import plot
 from tests.bench.rows import Row, print_table, write_lines
 
@@ -23,6 +23,7 @@ SUITES: dict[str, Callable[[], Iterator[Row]]] = {
     "http-million": http.million_rows,
     "http-predict": http_predict.rows,
     "operator": operator.rows,
+    "operator-pods": operator_pods.rows,
 }
 
 

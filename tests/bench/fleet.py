@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ import aiohttp
 import yaml
 
 from kato_operator.cluster.kube import path
-from kato_operator.desired.kinds import BY_NAME, PROCESSOR
+from kato_operator.desired.kinds import BY_NAME, DEPLOYMENT, PROCESSOR, SESSION, Kind
 from kato_operator.desired.names import FINALIZER
 
 CONNECTIONS = 16
@@ -50,6 +51,23 @@ class Fleet:
         metadata = {"name": name, "namespace": self._namespace}
         await self._ask("POST", path(PROCESSOR, self._namespace), PROCESSOR.manifest(metadata, spec=spec))
 
+    async def declare(self, name: str, processor: str, **spec: object) -> None:
+        """Create a session, as a user does."""
+        metadata = {"name": name, "namespace": self._namespace}
+        about = {"processorRef": {"name": processor}} | spec
+        await self._ask("POST", path(SESSION, self._namespace), SESSION.manifest(metadata, spec=about))
+
+    async def watch(self, kind: Kind) -> AsyncIterator[Json]:
+        """Yield every object of a kind as it is now, and then whenever it changes, for as long as someone asks."""
+        query = "?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with self._http.get(self._server + path(kind, self._namespace) + query, timeout=timeout) as answer:
+            answer.raise_for_status()
+            async for line in answer.content:
+                event = json.loads(line)
+                if event["type"] in ("ADDED", "MODIFIED"):
+                    yield event["object"]
+
     async def apply(self, manifest: Json) -> None:
         """Apply a child."""
         kind, name = BY_NAME[manifest["kind"]], manifest["metadata"]["name"]
@@ -66,13 +84,21 @@ class Fleet:
 
     async def until(self, count: int, condition: str, reason: str, seconds: float) -> None:
         """Wait until so many processors have a condition for a reason."""
+        await self._until(PROCESSOR, lambda item: _reason(item, condition) == reason, count, seconds)
+
+    async def until_available(self, count: int, seconds: float) -> None:
+        """Wait until so many Deployments have a pod that is ready."""
+        await self._until(DEPLOYMENT, lambda item: item.get("status", {}).get("readyReplicas", 0) > 0, count, seconds)
+
+    async def _until(self, kind: Kind, met: Callable[[Json], bool], count: int, seconds: float) -> None:
+        """Wait until so many objects meet a condition."""
         end = monotonic() + seconds
         while monotonic() < end:
-            items = (await self._ask("GET", path(PROCESSOR, self._namespace) + "?resourceVersion=0"))["items"]
-            if sum(_reason(item, condition) == reason for item in items) >= count:
+            items = (await self._ask("GET", path(kind, self._namespace) + "?resourceVersion=0"))["items"]
+            if sum(map(met, items)) >= count:
                 return
             await asyncio.sleep(1)  # a listing of the whole fleet is work for the API server too
-        raise TimeoutError(f"not every processor has {condition} for {reason} after {seconds:g} s")
+        raise TimeoutError(f"not every {kind.name} is as wanted after {seconds:g} s")
 
     async def change(self, name: str) -> float:
         """Change a parameter; return after how many seconds the status was that of the new generation."""
@@ -110,5 +136,6 @@ async def fleet(kubeconfig: Path, namespace: str) -> AsyncIterator[Fleet]:
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=ssl.create_default_context(cadata=authority))
     headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
+    # A line of a watch is as long as its object.
+    async with aiohttp.ClientSession(connector=connector, headers=headers, read_bufsize=2**21) as http:
         yield Fleet(http, cluster["server"], namespace)

@@ -18,8 +18,8 @@ from kato_spec.processor import KatoProcessor
 from kato_spec.session import KatoSession
 from kato_spec.storage import StorageStatus
 
-# Verdicts by UID and generation; a spec is judged once, however often its object is looked at.
-_KEPT = 4096
+# How many verdicts are kept, one an object: a spec is judged once, however often its object is looked at.
+_KEPT = 20_000
 
 
 class Judge:
@@ -27,7 +27,8 @@ class Judge:
 
     def __init__(self, *, shared: bool = False) -> None:
         self._shared = shared
-        self._known: dict[tuple[str, int], KatoProcessor | KatoSession] = {}
+        # UID -> generation that was judged, and what came of it.
+        self._known: dict[str, tuple[int, KatoProcessor | KatoSession]] = {}
 
     def processor(self, body: Manifest) -> tuple[KatoProcessor, StorageStatus]:
         """Return a KatoProcessor and the storage that holds its memory.
@@ -57,12 +58,15 @@ class Judge:
     def _validated(self, body: Manifest) -> KatoProcessor | KatoSession:
         """Return the typed manifest, judging it once for each generation."""
         metadata = body["metadata"]
-        place = (metadata["uid"], metadata["generation"])
-        if place not in self._known:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[place] = validate({**body, "metadata": _named(metadata)})
-        return self._known[place]
+        uid, generation = metadata["uid"], metadata["generation"]
+        known = self._known.get(uid)
+        if known is not None and known[0] == generation:
+            return known[1]
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        manifest = validate({**body, "metadata": _named(metadata)})
+        self._known[uid] = (generation, manifest)
+        return manifest
 
 
 def _named(metadata: Manifest) -> dict[str, Any]:

@@ -34,6 +34,8 @@ from kato_spec.session import KatoSession
 
 # How long after its time a session is looked at, and how old an answer may then be.
 EXPIRY_SLACK = 0.25
+# Sessions that end one after the other are looked at together, at multiples of this many seconds.
+EXPIRY_BEAT = 0.5
 REFUSED_SECONDS = 30.0
 
 
@@ -139,14 +141,17 @@ class SessionStory:
         """Say whether the session should have expired by now, as far as is known."""
         seen = self._world.observations.last(processor)
         declared = seen.sessions.get(uid) if seen else None
-        left = self._expiry_in(declared)
-        return left is not None and left <= EXPIRY_SLACK
+        if declared is None or declared.phase != "Active" or declared.expires_at is None:
+            return False
+        return declared.expires_at <= self._world.clock.now()
 
     def _expiry_in(self, declared: DeclaredSession | None) -> float | None:
         """Return in how many seconds to see whether an active session has expired; it may have slid by then."""
         if declared is None or declared.phase != "Active" or declared.expires_at is None:
             return None
-        return max(0.0, (declared.expires_at - self._world.clock.now()).total_seconds()) + EXPIRY_SLACK
+        now = self._world.clock.now().timestamp()
+        due = max(now, declared.expires_at.timestamp()) + EXPIRY_SLACK
+        return math.ceil(due / EXPIRY_BEAT) * EXPIRY_BEAT - now
 
     def _removal_in(self, body: Manifest) -> float | None:
         """Return in how many seconds an expired session is to remove itself, or None."""

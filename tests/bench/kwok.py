@@ -1,0 +1,45 @@
+"""A node of no machine: kwok says of every pod on it that it runs and is ready, and none of them answers.
+
+Called by `operator`: a fleet of a thousand pods fits no test machine (cluster.md, "Scale without pods").
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.cluster import parts
+from tests.support.cluster.local import LocalCluster
+from tests.support.eventually import eventually
+
+NODE = "fake"
+LABEL = "kato.dev/fake"
+SELECTOR = {LABEL: "true"}
+# Addresses of pods that are not there. What asks one is told so at once, as where a pod refuses its port.
+POD_RANGE = "10.200.0.0/16"
+
+
+@contextmanager
+def fake_node(cluster: LocalCluster) -> Iterator[None]:
+    """Have a node on which any number of pods is ready as soon as they are scheduled to it by `SELECTOR`."""
+    cluster.run("ip", "route", "add", "unreachable", POD_RANGE)
+    metadata = {"name": NODE, "labels": SELECTOR}
+    spec = {"podCIDR": POD_RANGE, "podCIDRs": [POD_RANGE]}
+    cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec})
+    words = [str(parts.program("kwok")), f"--manage-single-node={NODE}", f"--kubeconfig={cluster.kubeconfig}"]
+    with cluster.at.log("kwok").open("wb") as log:
+        process = subprocess.Popen(cluster.command(words), stdout=log, stderr=subprocess.STDOUT)
+    try:
+        eventually(lambda: _is_ready(cluster), timeout=60)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _is_ready(cluster: LocalCluster) -> bool:
+    """Say whether the node is Ready."""
+    status = json.loads(cluster.kubectl("get", f"node/{NODE}", "-o", "json"))["status"]
+    return any(found["type"] == "Ready" and found["status"] == "True" for found in status.get("conditions", ()))
