@@ -35,6 +35,9 @@ from kato_spec.keys import child_name
 
 log = structlog.get_logger()
 
+# Kind and name of a child.
+Place = tuple[Kind, str]
+
 # When a foreign object in the way, or a write that was refused, is tried again.
 PROBLEM_SECONDS = 5.0
 WAIT_SECONDS = 1.0
@@ -67,12 +70,16 @@ class _Memory:
     """What is remembered of one processor's children, by kind and name; all of it may be lost.
 
     `alike`: the digest of what was wanted, and the version that was so; `unyielding`: what others keep changing, so as
-    not to fight; `taken`: of which the watches know nothing and which are there.
+    not to fight; `taken`: of which the watches know nothing and which are there; `settled`: what all of its
+    children, the `made` ones, were last made of, without a problem.
     """
 
-    alike: dict[tuple[Kind, str], tuple[str, str]] = field(default_factory=dict)
-    unyielding: dict[tuple[Kind, str], tuple[str, ...]] = field(default_factory=dict)
-    taken: set[tuple[Kind, str]] = field(default_factory=set)
+    alike: dict[Place, tuple[str, str]] = field(default_factory=dict)
+    unyielding: dict[Place, tuple[str, ...]] = field(default_factory=dict)
+    taken: set[Place] = field(default_factory=set)
+    settled: Subject | None = None
+    made: Sequence[Place] = ()
+    unwanted: Sequence[Kind] = ()
 
 
 class Children:
@@ -88,8 +95,13 @@ class Children:
 
     async def settle(self, subject: Subject, outcome: Outcome) -> None:
         """Bring every child of `subject` to what is wanted; `outcome` is told what came of it."""
+        memory = self._memories[processor_key(subject.namespace, subject.name)]
+        if memory.settled == subject and all(self._stands(memory, subject, place) for place in memory.made):
+            await self._remove(subject, memory.unwanted)
+            return
         claim = self._world.cache.get(CLAIM, subject.namespace, claim_name(subject.name))
         wanted = children(subject, claim)
+        memory.settled = None
         first = [manifest for manifest in wanted if manifest["kind"] != DEPLOYMENT.name]
         steps = [self._settle_one(subject, manifest, outcome) for manifest in first]
         for failure in filter(None, await asyncio.gather(*steps, return_exceptions=True)):
@@ -98,7 +110,16 @@ class Children:
         if begun or not (outcome.problems or outcome.waits):
             (deployment,) = [manifest for manifest in wanted if manifest["kind"] == DEPLOYMENT.name]
             await self._settle_one(subject, deployment, outcome)
-        await self._remove(subject, unwanted(wanted))
+        memory.unwanted = unwanted(wanted)
+        await self._remove(subject, memory.unwanted)
+        if not (outcome.problems or outcome.waits):
+            memory.settled, memory.made = subject, [_place(manifest) for manifest in wanted]
+
+    def _stands(self, memory: _Memory, subject: Subject, place: Place) -> bool:
+        """Say whether a child is as it was when it was last compared, or made."""
+        live = self._world.cache.get(place[0], subject.namespace, place[1])
+        known = memory.alike.get(place)
+        return live is not None and known is not None and known[1] == live["metadata"]["resourceVersion"]
 
     async def settle_note(self, subject: Subject, outcome: Outcome) -> None:
         """Note which memory is to go with the processor, or take such a note away."""
@@ -133,8 +154,7 @@ class Children:
 
         Secrets are not watched: that one is unknown says nothing.
         """
-        metadata = wanted["metadata"]
-        place = (kind, metadata["name"])
+        metadata, place = wanted["metadata"], _place(wanted)
         known = self._world.cache.get(kind, metadata["namespace"], metadata["name"]) is not None
         if known or kind not in WATCHED or place in memory.taken:
             return None
@@ -225,3 +245,8 @@ def standing(live: Manifest, uid: str, processor: str) -> Standing:
     same = (controller["apiVersion"], controller["kind"], controller["name"])
     earlier = same == (PROCESSOR.api_version, PROCESSOR.name, processor)
     return Standing.LEAVING if earlier else Standing.FOREIGN
+
+
+def _place(manifest: Manifest) -> Place:
+    """Return kind and name."""
+    return BY_NAME[manifest["kind"]], manifest["metadata"]["name"]

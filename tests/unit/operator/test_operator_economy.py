@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from kato_operator.cluster.rest import _proxy_to
-from kato_operator.desired.kinds import CONFIG_MAP, PROCESSOR
+from kato_operator.desired.children import children as made
+from kato_operator.desired.kinds import CONFIG_MAP, PROCESSOR, SERVICE
 from kato_operator.handlers.stateless import NoDiffBase, NoProgress
+from kato_operator.reconcile import children as building
 from tests.support.operator.rig import NAMESPACE, Rig, restarted
-from tests.support.operator.walk import ALWAYS, applied, children
+from tests.support.operator.walk import ALWAYS, applied, children, running
 
 
 async def test_children_are_made_without_asking_whether_they_are_there(rig: Rig) -> None:
@@ -47,6 +49,26 @@ async def test_a_child_that_lost_its_label_is_found_again(rig: Rig) -> None:
     rig.feed.event(CONFIG_MAP, seen_last, gone=True)  # what a watch by label shows when the label is taken off
     await rig.settle()
     assert rig.get(CONFIG_MAP, "kato-broad")["metadata"]["labels"]["kato.dev/processor"] == "broad"
+
+
+async def test_children_are_built_anew_only_when_they_or_what_is_asked_for_changed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(rig)
+    built: list[str] = []
+    monkeypatch.setattr(building, "children", lambda subject, claim: built.append(subject.name) or made(subject, claim))
+    await rig.forward(600)
+    await rig.rounds.resync()
+    await rig.forward(10)
+    assert built == []
+    rig.cluster.put(CONFIG_MAP, {"metadata": {"name": "kato-broad", "namespace": NAMESPACE}, "data": {}})
+    await rig.settle()
+    assert built == ["broad"]
+    assert rig.get(CONFIG_MAP, "kato-broad")["data"]
+    rig.cluster.remove(CONFIG_MAP, NAMESPACE, "kato-broad")
+    await applied(rig, port=9000)
+    assert rig.get(CONFIG_MAP, "kato-broad")["data"]
+    assert rig.get(SERVICE, "kato-broad")["spec"]["ports"][0]["port"] == 9000
 
 
 class Untouchable(dict[str, Any]):
