@@ -30,6 +30,7 @@ from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.children import Children
 from kato_operator.reconcile.feed import Feed
 from kato_operator.reconcile.fence import Fence
+from kato_operator.reconcile.finalizers import Rights
 from kato_operator.reconcile.judge import Judge
 from kato_operator.reconcile.observations import Observations
 from kato_operator.reconcile.pods import wake_sessions
@@ -176,7 +177,8 @@ class Leader:
             new_token=lambda: secrets.token_urlsafe(32),
             stores=_stores(settings),
         )
-        world = World(cluster, sessions, stores, clock, cache, observations, Secrets(cluster, add), add, policy)
+        rights = Rights(cluster, cache, settings.watch_namespaces, settings.role_binding)
+        world = World(cluster, sessions, stores, clock, cache, observations, Secrets(cluster, add), rights, add, policy)
         judge = Judge(shared=policy.stores is not None)
         self._processor_story = ProcessorStory(world, judge, Children(world))
         self._session_story = SessionStory(world, judge)

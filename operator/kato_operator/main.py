@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from kato_operator.app import run as run_operator
-from kato_operator.cluster.rules import LEASE_RULES, RULES, STORES_RULES
+from kato_operator.cluster.rules import BINDING_RULES, LEASE_RULES, RULES, STORES_RULES
 from kato_operator.release import release_finalizers
 from kato_operator.settings import PREFIX, OperatorSettings
 from kato_operator.telemetry.logs import set_up
@@ -67,7 +67,12 @@ def release() -> None:
 @app.command()
 def rules() -> None:
     """Print the RBAC rules that the operator needs, as YAML: in each watched namespace, and for its Lease."""
-    granted = {"watched": RULES, "own": LEASE_RULES, "own, where stores are named": STORES_RULES}
+    granted = {
+        "watched": RULES,
+        "watched, on its RoleBinding there": BINDING_RULES,
+        "own": LEASE_RULES,
+        "own, where stores are named": STORES_RULES,
+    }
     typer.echo(
         yaml.safe_dump({where: [rule.manifest() for rule in found] for where, found in granted.items()}), nl=False
     )

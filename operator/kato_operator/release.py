@@ -1,7 +1,8 @@
 """Let every processor go: the chart's pre-delete hook, so that nothing hangs on an operator that is gone.
 
 Called by `main` while the operator may still be running: the lease is taken from it first, so that it does not put
-back what is taken off. Memory that was to be deleted is left (spec: operator.md, "Deletion always ends").
+back what is taken off, the finalizers of its RoleBindings too. Memory that was to be deleted is left (spec:
+operator.md, "Deletion always ends").
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from kato_operator.cluster.kube import KubeCluster
 from kato_operator.cluster.lease import Election, lease_of
 from kato_operator.cluster.rest import Rest, connect
 from kato_operator.desired.kinds import PROCESSOR, Manifest
-from kato_operator.desired.names import FINALIZER
+from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.fence import Fence
+from kato_operator.reconcile.finalizers import Rights, is_held, set_finalizer
 from kato_operator.reconcile.ports import Conflict, NotServed
 from kato_operator.settings import OperatorSettings
 
@@ -44,6 +46,7 @@ async def release_finalizers(settings: OperatorSettings) -> None:
         while held := await _held(cluster):
             for body in held:
                 await _release(cluster, body)
+        await Rights(cluster, Cache(), settings.watch_namespaces, settings.role_binding).settle()
         if settings.leader_election:
             # Long enough for helm to end the operator, short for an installation that comes right afterwards.
             await _seize(settings, rest, fence, clock, settings.lease_seconds)
@@ -61,15 +64,14 @@ async def _held(cluster: KubeCluster) -> list[Manifest]:
         processors = await cluster.listing(PROCESSOR)
     except NotServed:
         return []
-    return [body for body in processors if FINALIZER in body["metadata"].get("finalizers", ())]
+    return [body for body in processors if is_held(body)]
 
 
 async def _release(cluster: KubeCluster, body: Manifest) -> None:
     """Take our finalizer off one processor; one that changed meanwhile has its turn in the next round."""
     metadata = body["metadata"]
-    others = [finalizer for finalizer in metadata["finalizers"] if finalizer != FINALIZER]
     try:
-        await cluster.set_finalizers(PROCESSOR, body, others)
+        await set_finalizer(cluster, PROCESSOR, body, wanted=False)
         log.info("released", processor=metadata["name"], namespace=metadata["namespace"])
     except Conflict:
         log.info("changed meanwhile", processor=metadata["name"], namespace=metadata["namespace"])

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "KATO_OPERATOR_"
 Name = Annotated[str, Field(min_length=1, max_length=253)]
-SecretName = Annotated[str, Field(max_length=253)]
+MaybeName = Annotated[str, Field(max_length=253)]
 
 
 class OperatorSettings(BaseSettings):
@@ -26,6 +26,9 @@ class OperatorSettings(BaseSettings):
     pod_name: Name = Field(default_factory=socket.gethostname, description="Name of this replica; holder of the Lease.")
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Namespaces whose processors it serves, comma separated; empty: all of them."
+    )
+    role_binding: MaybeName = Field(
+        "", description="RoleBinding that gives it its rights in each of them, kept until no memory waits for removal."
     )
     service_image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] = Field(
         "kato-service:0.1.0", description="Image of the pods of a processor that names none."
@@ -46,11 +49,11 @@ class OperatorSettings(BaseSettings):
     counters_seconds: Annotated[float, Field(ge=1)] = Field(
         30, description="How often counters in a status are refreshed, in seconds."
     )
-    stores_mongodb_secret: SecretName = Field(
+    stores_mongodb_secret: MaybeName = Field(
         "", description="Secret of its own namespace that names the MongoDB of processors without storage of their own."
     )
     stores_mongodb_key: Name = Field("uri", description="Key of that Secret with the connection string.")
-    stores_redis_secret: SecretName = Field(
+    stores_redis_secret: MaybeName = Field(
         "", description="Secret of its own namespace that names the Redis of those processors."
     )
     stores_redis_key: Name = Field("url", description="Key of that Secret with the URL.")

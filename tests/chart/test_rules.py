@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from kato_operator.cluster.rules import LEASE_RULES, RULES, STORES_RULES, Rule
+from kato_operator.cluster.rules import BINDING_RULES, LEASE_RULES, RULES, STORES_RULES, Rule
 from tests.chart.rendering import SETS, Document, documents
 
 Grant = tuple[str, str, str]
@@ -36,17 +36,25 @@ def roles(name: str, kind: str) -> dict[tuple[str | None, str], Document]:
     return {(role["metadata"].get("namespace"), role["metadata"]["name"]): role for role in found}
 
 
+def bindings(name: str, role: str) -> list[Document]:
+    """Return what binds a role."""
+    found = [*documents(name, "RoleBinding"), *documents(name, "ClusterRoleBinding")]
+    return [binding for binding in found if binding["roleRef"]["name"] == role]
+
+
 def test_one_cluster_role_where_no_namespaces_are_named() -> None:
     ((_, role),) = roles("default", "ClusterRole").items()
     assert granted(role) == wanted(RULES)
 
 
-def test_a_role_in_each_watched_namespace_and_none_for_the_cluster() -> None:
-    assert not roles("namespaced", "ClusterRole")
+def test_rights_in_each_watched_namespace_and_none_in_the_cluster() -> None:
     assert not documents("namespaced", "ClusterRoleBinding")
-    found = roles("namespaced", "Role")
-    watched = {namespace: granted(role) for (namespace, name), role in found.items() if name != OWN}
-    assert watched == {"team-a": wanted(RULES), "team-b": wanted(RULES)}
+    (((_, name), role),) = roles("namespaced", "ClusterRole").items()
+    assert granted(role) == wanted(RULES) | wanted(BINDING_RULES)
+    (own_binding,) = [rule for rule in role["rules"] if rule["resources"] == ["rolebindings"]]
+    assert own_binding["resourceNames"] == [name]
+    bound = {(found["metadata"]["namespace"], found["metadata"]["name"]) for found in bindings("namespaced", name)}
+    assert bound == {("team-a", name), ("team-b", name)}
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -61,13 +69,13 @@ def test_own_namespace_has_the_lease_and_the_secrets_of_stores_by_name(name: str
 @pytest.mark.parametrize("name", SETS)
 def test_every_role_is_bound_to_the_operator_alone(name: str) -> None:
     account = {"kind": "ServiceAccount", "name": "kato-operator", "namespace": "kato-system"}
-    for scope in ("Role", "ClusterRole"):
-        bound = {}
-        for binding in documents(name, f"{scope}Binding"):
-            assert binding["subjects"] == [account]
-            assert binding["roleRef"]["kind"] == scope
-            bound[binding["metadata"].get("namespace"), binding["roleRef"]["name"]] = binding
-        assert bound.keys() == roles(name, scope).keys()
+    found = [*documents(name, "RoleBinding"), *documents(name, "ClusterRoleBinding")]
+    assert all(binding["subjects"] == [account] for binding in found)
+    for kind in ("Role", "ClusterRole"):
+        for namespace, role in roles(name, kind):
+            bound = bindings(name, role)
+            assert {binding["roleRef"]["kind"] for binding in bound} == {kind}
+            assert namespace is None or [binding["metadata"]["namespace"] for binding in bound] == [namespace]
 
 
 @pytest.mark.parametrize("name", SETS)

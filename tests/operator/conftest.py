@@ -13,7 +13,7 @@ from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.pods import restricted_namespace
 from tests.support.operator.faulty import Proxy, faulty
-from tests.support.operator.process import OperatorProcess, grant, leading
+from tests.support.operator.process import OperatorProcess, grant, leading, revoke
 from tests.support.operator.space import Space
 
 
@@ -57,9 +57,7 @@ def home(
     cluster.apply(restricted_namespace(name))
     grant(cluster, name)
     yield name
-    for held in cluster.kubectl("get", "kproc", "--namespace", name, "-o", "name").split():  # what a failed test left
-        patch = '{"metadata":{"finalizers":null}}'
-        cluster.kubectl("patch", held, "--namespace", name, "--type=merge", "--patch", patch)
+    revoke(cluster, name)
     delete_namespace(name)
 
 

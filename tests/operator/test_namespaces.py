@@ -1,9 +1,9 @@
-"""Named namespaces: one that is deleted, and the operator's Role with it, holds up no other, and may come back."""
+"""Named namespaces: one that is deleted, and the operator's rights with it, holds up no other, and may come back."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -11,11 +11,11 @@ from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.pods import restricted_namespace
 from tests.support.eventually import eventually
 from tests.support.operator.faulty import Proxy
-from tests.support.operator.process import OperatorProcess, grant, leading
+from tests.support.operator.process import OperatorProcess, grant, leading, revoke
 from tests.support.operator.space import PATIENCE, Space
 
-# Nothing of ours holds it: with `Delete`, and without our Role, it would wait for ever (docs/install.md).
 KEPT = {"storage": {"embedded": {"size": "1Gi"}}, "suspend": True, "deletionPolicy": "Retain"}
+DELETED = {**KEPT, "deletionPolicy": "Delete"}
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,7 @@ def other(cluster: Cluster, home: str, delete_namespace: Callable[[str], None]) 
     name = f"op-{os.urandom(4).hex()}"
     make(cluster, name, home)
     yield Space(cluster, name)
+    revoke(cluster, name)
     delete_namespace(name)
 
 
@@ -42,9 +43,9 @@ def operator(
         yield process
 
 
-def is_looked_after(space: Space, name: str) -> None:
+def is_looked_after(space: Space, name: str, spec: Mapping[str, object] = KEPT) -> None:
     """A change of a processor there is answered."""
-    space.processor(name, **KEPT, displayName=f"{os.urandom(4).hex()}")
+    space.processor(name, **spec, displayName=f"{os.urandom(4).hex()}")
     generation = space.get(f"kproc/{name}")["metadata"]["generation"]
     eventually(
         lambda: space.get(f"kproc/{name}").get("status", {}).get("observedGeneration") == generation, timeout=PATIENCE
@@ -56,6 +57,10 @@ def test_a_namespace_that_is_deleted_ends_and_holds_up_no_other(
 ) -> None:
     for place in (space, other):
         is_looked_after(place, "kept")
+    for name in ("first", "second"):
+        is_looked_after(other, name, DELETED)
+    volumes = other.kubectl("get", "pvc", "-o", "name").split()
+    assert len(volumes) == 3
     space.cluster.kubectl("delete", "namespace", other.namespace, "--timeout=90s")
     is_looked_after(space, "kept")
     proxy.harm(watches="cut")
@@ -71,3 +76,27 @@ def test_a_namespace_that_comes_back_is_watched_again(space: Space, other: Space
     make(space.cluster, other.namespace, space.namespace)
     is_looked_after(other, "again")
     assert operator.leads
+
+
+def test_the_operator_s_rights_are_kept_for_as_long_as_memory_waits_for_its_removal(
+    space: Space, other: Space, operator: OperatorProcess
+) -> None:
+    def is_kept(wanted: bool) -> None:
+        eventually(
+            lambda: ("finalizers" in other.get("rolebinding/kato-operator")["metadata"]) is wanted, timeout=PATIENCE
+        )
+
+    is_kept(False)
+    for name in ("first", "second"):
+        is_looked_after(other, name, DELETED)
+    is_kept(True)
+    is_looked_after(other, "first")
+    assert "finalizers" in other.get("rolebinding/kato-operator")["metadata"]
+    other.kubectl("patch", "rolebinding/kato-operator", "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
+    is_kept(True)  # seen by the next resync
+    other.kubectl("delete", "kproc/second")
+    is_kept(False)
+    is_looked_after(other, "first", DELETED)
+    is_kept(True)
+    operator.run_to_end("release-finalizers")
+    is_kept(False)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kato_operator.cluster.rules import LEASE_RULES, RULES
+from kato_operator.cluster.rules import BINDING_RULES, LEASE_RULES, RULES
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
@@ -32,7 +32,7 @@ SHARED = {"storage": {"external": STORES}, "deletionPolicy": "Delete"}
 def granted() -> set[Grant]:
     return {
         (rule.group, resource, verb)
-        for rule in (*RULES, *LEASE_RULES)
+        for rule in (*RULES, *BINDING_RULES, *LEASE_RULES)
         for resource in rule.resources
         for verb in rule.verbs
     }

@@ -115,6 +115,8 @@ app.kubernetes.io/component: gateway
 {{- with .Values.watchNamespaces }}
 - name: KATO_OPERATOR_WATCH_NAMESPACES
   value: {{ join "," . | quote }}
+- name: KATO_OPERATOR_ROLE_BINDING
+  value: {{ include "kato.clusterName" $ }}
 {{- end }}
 - name: KATO_OPERATOR_SERVICE_IMAGE
   value: {{ include "kato.image" (dict "image" .Values.serviceImage "chart" .Chart) }}

@@ -20,6 +20,7 @@ from kato_operator.desired.kinds import (
     NETWORK_POLICY,
     POD,
     PROCESSOR,
+    ROLE_BINDING,
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
@@ -72,6 +73,9 @@ RULES: Sequence[Rule] = (
     _rule(WATCH, POD),
     _rule(("create",), EVENT),
 )
+
+# In each watched namespace, on the RoleBinding that gives it these rights, where it is told of one.
+BINDING_RULES: Sequence[Rule] = (_rule(("get", "patch"), ROLE_BINDING),)
 
 # In the operator's own namespace, where the chart names stores.
 STORES_RULES: Sequence[Rule] = (_rule(("get",), SECRET),)

@@ -44,6 +44,7 @@ POD = Kind("", "v1", "pods", "Pod")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 DISRUPTION_BUDGET = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
 CUSTOM = (PROCESSOR, SESSION)
 # Children that are watched by label; Secrets are not: the operator may read them by name alone.

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, POD, PROCESSOR, Manifest
-from kato_operator.desired.names import FINALIZER, claim_name, endpoint, selector_text
+from kato_operator.desired.names import claim_name, endpoint, selector_text
 from kato_operator.desired.subject import Subject, plain
 from kato_operator.reconcile.children import PROBLEM_SECONDS, Children, Outcome
 from kato_operator.reconcile.databases import DatabaseTaken, check_database
+from kato_operator.reconcile.finalizers import is_held, set_finalizer
 from kato_operator.reconcile.judge import Judge
 from kato_operator.reconcile.observations import Look
 from kato_operator.reconcile.pods import ask_ailing, look, look_at_secrets, patience, recheck, token_of
@@ -55,7 +56,10 @@ class ProcessorStory:
             self._world.secrets.forget(key)
             self._world.known_stores.pop(key, None)
             self._children.forget(key)
+            await self._world.rights.let_go(key.namespace)
             return None
+        if is_held(body):
+            await self._world.rights.keep(key.namespace)
         # 2. One that is to go, goes; one that is paused is left as it is.
         if body["metadata"].get("deletionTimestamp"):
             return await remove(self._world, key, body)
@@ -96,13 +100,12 @@ class ProcessorStory:
 
     async def _set_finalizer(self, body: Manifest, subject: Subject) -> bool:
         """Put our finalizer on, or take it off, as the deletion policy says; say whether anything was written."""
-        present = body["metadata"].get("finalizers", [])
         wanted = subject.spec.deletion_policy == "Delete"
-        if (FINALIZER in present) is wanted:
+        stored = await set_finalizer(self._world.cluster, PROCESSOR, body, wanted=wanted)
+        if stored is None:
             return False
-        others = [finalizer for finalizer in present if finalizer != FINALIZER]
-        stored = await self._world.cluster.set_finalizers(PROCESSOR, body, [*others, FINALIZER] if wanted else others)
         self._world.cache.put(PROCESSOR, stored)
+        await self._world.rights.let_go(subject.namespace)
         return True
 
     async def _settle(self, key: Key, subject: Subject, outcome: Outcome) -> None:

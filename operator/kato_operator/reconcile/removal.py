@@ -16,7 +16,6 @@ from kato_operator.desired.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, POD, PROC
 from kato_operator.desired.memory import noted
 from kato_operator.desired.names import (
     FIELD_MANAGER,
-    FINALIZER,
     MANAGED_BY_LABEL,
     ON_DELETE_ANNOTATION,
     PROCESSOR_LABEL,
@@ -26,6 +25,7 @@ from kato_operator.desired.names import (
 from kato_operator.desired.stores import Stores, StoresMissing
 from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.databases import is_taken_over
+from kato_operator.reconcile.finalizers import is_held, set_finalizer
 from kato_operator.reconcile.ports import Happening, Key, Refused
 from kato_operator.reconcile.stores import stores_in
 from kato_operator.reconcile.world import World, processor_key
@@ -43,7 +43,7 @@ async def remove(world: World, key: Key, body: Manifest) -> float | None:
     """Remove the memory of a processor that is being deleted; return when to look again, or None when it may go."""
     # 1. Only our finalizer makes us care.
     metadata = body["metadata"]
-    if FINALIZER not in metadata.get("finalizers", ()):
+    if not is_held(body):
         return None
     # 2. Try, until the memory is gone or the time is over.
     end = datetime.fromisoformat(metadata["deletionTimestamp"]) + timedelta(seconds=world.policy.cleanup_seconds)
@@ -54,8 +54,7 @@ async def remove(world: World, key: Key, body: Manifest) -> float | None:
     # 3. Let the object go; what was left is told, and the sweep goes after it.
     if left:
         await _tell_of_rest(world, body, left)
-    finalizers = [finalizer for finalizer in metadata["finalizers"] if finalizer != FINALIZER]
-    await world.cluster.set_finalizers(PROCESSOR, body, finalizers)
+    await set_finalizer(world.cluster, PROCESSOR, body, wanted=False)
     return None
 
 

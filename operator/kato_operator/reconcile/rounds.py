@@ -50,6 +50,7 @@ class Rounds:
             for manifest in await self._listed(kind):
                 self._feed.seen(kind, manifest, gone=False)
             self._proven(kind)
+        await self._world.rights.settle()
 
     async def _listed(self, kind: Kind) -> list[Manifest]:
         """Return every object of `kind`, however long it takes until the API server can tell."""
@@ -70,6 +71,7 @@ class Rounds:
         """Compare what the watches have shown with listings, and look at everything once more."""
         for kind in WATCHED:
             await self._resync_kind(kind)
+        await self._world.rights.settle()
         ours = [manifest for kind in CUSTOM for manifest in self._world.cache.all(kind)]
         alive = {manifest["metadata"]["uid"] for manifest in ours}
         for memory in (self._world.tokens, self._world.counted):

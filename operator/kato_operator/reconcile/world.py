@@ -12,6 +12,7 @@ from kato_operator.desired.kinds import PROCESSOR, SESSION, Manifest
 from kato_operator.desired.stores import Sources, Stores
 from kato_operator.reconcile.cache import Cache, place_of
 from kato_operator.reconcile.feed import Add
+from kato_operator.reconcile.finalizers import Rights
 from kato_operator.reconcile.observations import Observations
 from kato_operator.reconcile.ports import Clock, Cluster, Key, Sessions, StoresPort
 from kato_operator.reconcile.secrets import Secrets
@@ -48,6 +49,7 @@ class World:
     cache: Cache
     observations: Observations
     secrets: Secrets
+    rights: Rights
     add: Add
     policy: Policy
     # UID of a processor -> its pods' token; UID of an object -> when counters in its status were last written.

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from kato_operator.cluster.rules import LEASE_RULES, RULES
+from kato_operator.cluster.rules import BINDING_RULES, LEASE_RULES, RULES
 from tests.support import http
 from tests.support.cluster.cluster import Cluster
 from tests.support.eventually import eventually
@@ -29,20 +29,29 @@ PROGRAM = [sys.executable, "-c", "from kato_operator.main import main; main()"]
 
 def grant(cluster: Cluster, namespace: str, home: str | None = None) -> None:
     """Give the operator its rights in `namespace`; make its service account there, unless that is in its `home`."""
-    rules = [rule.manifest() for rule in (*RULES, *LEASE_RULES)]
+    rules = [rule.manifest() for rule in (*RULES, *BINDING_RULES, *LEASE_RULES)]
     metadata = {"name": ACCOUNT, "namespace": namespace}
     rbac = "rbac.authorization.k8s.io"
     cluster.apply(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
+        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": namespace}, "rules": rules},
         {
             "apiVersion": f"{rbac}/v1",
             "kind": "RoleBinding",
             "metadata": metadata,
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": ACCOUNT},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": namespace},
             "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": home or namespace}],
         },
     )
+
+
+def revoke(cluster: Cluster, namespace: str) -> None:
+    """Take the operator's rights in `namespace` away, and its finalizers off what a failed test left there."""
+    for kind in ("kproc", "rolebinding"):
+        for held in cluster.kubectl("get", kind, "--namespace", namespace, "-o", "name").split():
+            patch = '{"metadata":{"finalizers":null}}'
+            cluster.kubectl("patch", held, "--namespace", namespace, "--type=merge", "--patch", patch)
+    cluster.kubectl("delete", "clusterrole", namespace)
 
 
 def new_token(cluster: Cluster, namespace: str) -> str:
@@ -94,6 +103,7 @@ class OperatorProcess:
         values: dict[str, object] = {
             "namespace": namespaces[0],
             "watch_namespaces": ",".join(namespaces),
+            "role_binding": ACCOUNT,
             "host": "127.0.0.1",
             "port": 0,
             "lease_seconds": 5,

@@ -15,6 +15,7 @@ from kato_operator.desired.stores import Sources, Stores
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.children import Children
 from kato_operator.reconcile.feed import Feed
+from kato_operator.reconcile.finalizers import Rights
 from kato_operator.reconcile.judge import Judge
 from kato_operator.reconcile.observations import Observations
 from kato_operator.reconcile.pods import wake_sessions
@@ -32,6 +33,7 @@ from tests.support.operator.fake_cluster import FakeCluster
 from tests.support.operator.pods import PodsInProcess
 
 NAMESPACE = "space"
+BINDING = "kato-operator"
 STEPS = 500
 
 
@@ -69,7 +71,10 @@ class Rig:
             pods, clock, lambda key, before, seen: wake_sessions(self.cache, self.add, key, before, seen)
         )
         secrets, self.stores = Secrets(cluster, self.add), StoresInMemory()
-        self.world = World(cluster, pods, self.stores, clock, self.cache, observations, secrets, self.add, policy)
+        rights = Rights(cluster, self.cache, [NAMESPACE], BINDING)
+        self.world = World(
+            cluster, pods, self.stores, clock, self.cache, observations, secrets, rights, self.add, policy
+        )
         judge = Judge(shared=stores is not None)
         self.stories: dict[str, Story] = {
             PROCESSOR.name: ProcessorStory(self.world, judge, Children(self.world)),

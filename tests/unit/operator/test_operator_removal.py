@@ -11,12 +11,14 @@ from kato_operator.desired.kinds import (
     DEPLOYMENT,
     POD,
     PROCESSOR,
+    ROLE_BINDING,
     SERVICE,
 )
+from kato_operator.reconcile.finalizers import is_held
 from kato_operator.reconcile.ports import Refused
 from kato_spec.errors import Transient
 from tests.support.operator.fake_cluster import Crash
-from tests.support.operator.rig import NAMESPACE, Rig, new_rig, restarted
+from tests.support.operator.rig import BINDING, NAMESPACE, Rig, new_rig, restarted
 from tests.support.operator.walk import ALWAYS, applied, children, running
 
 
@@ -82,6 +84,34 @@ async def test_a_change_of_the_policy_moves_the_finalizer(rig: Rig) -> None:
     await applied(rig, deletionPolicy="Delete")
     await applied(rig, deletionPolicy="Retain")
     assert "finalizers" not in rig.get(PROCESSOR, "broad")["metadata"]
+
+
+async def test_the_operator_s_rights_are_kept_for_as_long_as_memory_waits_for_its_removal(rig: Rig) -> None:
+    bind(rig)
+    await applied(rig)
+    assert not is_held(rig.get(ROLE_BINDING, BINDING))
+    await applied(rig, deletionPolicy="Delete")
+    await running(rig, "strict", deletionPolicy="Delete")
+    assert is_held(rig.get(ROLE_BINDING, BINDING))
+    await applied(rig, deletionPolicy="Retain")
+    assert is_held(rig.get(ROLE_BINDING, BINDING))
+    rig.cluster.remove(ROLE_BINDING, NAMESPACE, BINDING)
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "strict")
+    await rig.forward(3)
+    assert rig.find(PROCESSOR, "strict") is None
+    assert rig.find(ROLE_BINDING, BINDING) is None
+
+
+async def test_a_binding_that_was_kept_in_vain_is_let_go_at_the_start(rig: Rig) -> None:
+    bind(rig, finalizers=["theirs", "kato.dev/memory"])
+    rig = restarted(rig)
+    await rig.start()
+    assert rig.get(ROLE_BINDING, BINDING)["metadata"]["finalizers"] == ["theirs"]
+
+
+def bind(rig: Rig, **metadata: object) -> None:
+    """Have the RoleBinding that gives the operator its rights."""
+    rig.cluster.put(ROLE_BINDING, ROLE_BINDING.manifest({"name": BINDING, "namespace": NAMESPACE, **metadata}))
 
 
 async def test_deletion_ends_when_the_memory_cannot_be_removed_and_the_sweep_removes_it(rig: Rig) -> None:
@@ -152,11 +182,13 @@ async def test_what_went_while_a_watch_was_broken_off_is_noticed_when_it_begins_
 
 async def test_a_crash_at_any_write_converges_to_the_same_state() -> None:
     whole = new_rig()
+    bind(whole)
     await whole.start()
     await running(whole, deletionPolicy="Delete")
     wanted = shape(whole)
     for number in range(len(whole.cluster.writes)):
         rig = new_rig()
+        bind(rig)
         await rig.start()
         rig.cluster.crash_at = number
         rig.user_applies(PROCESSOR, "broad", deletionPolicy="Delete")
