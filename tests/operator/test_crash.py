@@ -37,6 +37,11 @@ class Mortal:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what only reads is the real one's
         return getattr(self._cluster, name)
 
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        self._last(f"apply {kind.name}")
+        await self._cluster.create(kind, manifest)
+        raise Crash
+
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         self._last(f"apply {kind.name}")
         await self._cluster.apply(kind, manifest)

@@ -161,7 +161,7 @@ def test_replacing_pods_under_load_drops_no_request_and_loses_nothing(twins: Spa
 def test_a_store_that_is_away_is_named_until_it_is_back(twins: Space, stores: Stores) -> None:
     stores.redis.stop()
     twins.reaches("kproc/twins", "StoreReachable", "False", "StoreUnavailable", within=PATIENCE)
-    assert twins.condition("kproc/twins", "Ready") == ("False", "StoreUnavailable")
+    twins.reaches("kproc/twins", "Ready", "False", "StoreUnavailable", within=PATIENCE)
     stores.redis.start()
     twins.reaches("kproc/twins", "StoreReachable", "True", within=PATIENCE)
     twins.ready("twins")

@@ -90,6 +90,7 @@ def see_without_watches(space: Space, proxy: Proxy) -> None:
 
 
 FOREIGN = [
+    {"apiVersion": "v1", "kind": "ServiceAccount"},
     {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

@@ -26,6 +26,7 @@ EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = "500"
 NOTE_MAX = 1024
+NOT_SERVED = "{} are not served; are the CRDs installed?"
 # The version of a store in which nothing was written yet: no object has it.
 NO_VERSION = "1"
 REPLACED_METADATA = ("resourceVersion", "labels", "annotations", "ownerReferences")
@@ -62,10 +63,15 @@ class KubeCluster:
         self._wrote = wrote
         self._unreadable: set[str | None] = set()
 
-    async def may_read(self, namespace: str) -> bool:
-        """Say whether the processors of a namespace may be listed."""
+    async def may_read(self, namespace: str | None) -> bool:
+        """Say whether the processors of a namespace, or of all of them, may be listed.
+
+        Raises:
+            NotServed: the CRDs are not installed.
+        """
         try:
-            await self._rest.read(path(PROCESSOR, namespace), {"limit": "1"}, accept=METADATA_ONLY)
+            if await self._rest.read(path(PROCESSOR, namespace), {"limit": "1"}, accept=METADATA_ONLY) is None:
+                raise NotServed(NOT_SERVED.format(PROCESSOR.plural), retry_after=2)
         except Refused:
             return False
         return True
@@ -113,7 +119,7 @@ class KubeCluster:
         while True:
             page = await self._rest.read(path(kind, namespace), query, accept=accept)
             if page is None:
-                raise NotServed(f"{kind.plural} are not served; are the CRDs installed?", retry_after=2)
+                raise NotServed(NOT_SERVED.format(kind.plural), retry_after=2)
             items += page["items"] or ()  # an empty listing of metadata alone has null for its items
             token = page["metadata"].get("continue")
             if not token:

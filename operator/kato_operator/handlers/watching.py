@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import kopf
@@ -16,6 +17,7 @@ import structlog
 from kato_operator.desired.kinds import WATCHED, WATCHED_CHILDREN, Kind, Manifest, lean
 from kato_operator.desired.names import PROCESSOR_LABEL
 from kato_operator.handlers.stateless import NoDiffBase, NoProgress
+from kato_operator.reconcile.ports import NotServed
 from kato_spec.errors import Transient
 
 
@@ -28,12 +30,16 @@ class Tell(Protocol):
 
 
 Credentials = Callable[[], Awaitable[Mapping[str, Any]]]
-MayRead = Callable[[str], Awaitable[bool]]
+MayRead = Callable[[str | None], Awaitable[bool]]
 
 log = structlog.get_logger()
 
 STOP_SECONDS: Final = 10
 UNREADABLE_SECONDS: Final = 10
+# Watches that break off so many times, none of them after it had lasted so long, have failed for good.
+TRIES: Final = 5
+LASTING_SECONDS: Final = 30
+PAUSE_SECONDS: Final = 1
 # Without one Kopf asks for the name of the user it runs as, and the user of a pod has none.
 IDENTITY: Any = "kato-operator"
 
@@ -55,24 +61,33 @@ class Watches:
         self._may_read = may_read
 
     async def run(self, tell: Tell) -> None:
-        """Hand every event of the watched kinds to `tell`, until cancelled; raise what ends Kopf."""
-        if not self._namespaces:
-            await self._watch(tell, None)
+        """Hand every event of the watched kinds to `tell`, until cancelled; raise what ends the watches for good."""
+        scopes: Sequence[str | None] = self._namespaces or [None]
         async with asyncio.TaskGroup() as group:
-            for namespace in self._namespaces:
-                group.create_task(self._watch_while_readable(tell, namespace), name=f"watches of {namespace}")
+            for namespace in scopes:
+                group.create_task(self._watch_on(tell, namespace), name=f"watches of {namespace}")
 
-    async def _watch_while_readable(self, tell: Tell, namespace: str) -> None:
-        """Watch one namespace; one that was deleted, and our rights in it with it, holds up no other."""
+    async def _watch_on(self, tell: Tell, namespace: str | None) -> None:
+        """Watch, and begin anew when Kopf gives up, which any answer that it does not expect makes it do.
+
+        A namespace that was deleted, and our rights in it with it, holds up no other.
+        """
+        tries = 0
         while True:
-            if await self._may_read(namespace):
-                try:
+            began = monotonic()
+            try:
+                if await self._may_read(namespace):
                     await self._watch(tell, namespace)
-                except Exception:  # Kopf's own errors are not public: what the API server says now decides
-                    if await self._may_read(namespace):
-                        raise
-                    log.warning("a watched namespace may no longer be read", namespace=namespace)
-            await asyncio.sleep(UNREADABLE_SECONDS)
+                else:
+                    await asyncio.sleep(UNREADABLE_SECONDS)
+            except NotServed:
+                raise  # Kopf would not notice when the definitions come back; a process that starts waits for them
+            except Exception as error:  # Kopf's own errors are not public
+                tries = 1 if monotonic() - began > LASTING_SECONDS else tries + 1
+                if tries == TRIES:
+                    raise
+                log.warning("the watches broke off", namespace=namespace, error=str(error))
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _watch(self, tell: Tell, namespace: str | None) -> None:
         """Run Kopf on a namespace, or on all of them, until cancelled; that it ended is a failure."""

@@ -50,7 +50,6 @@ class Rounds:
             for manifest in await self._listed(kind):
                 self._feed.seen(kind, manifest, gone=False)
             self._proven(kind)
-        await self._world.rights.settle()
 
     async def _listed(self, kind: Kind) -> list[Manifest]:
         """Return every object of `kind`, however long it takes until the API server can tell."""
@@ -114,7 +113,8 @@ class Rounds:
             return None
 
     async def sweep(self) -> None:
-        """Remove what deleted objects left."""
+        """Remove what deleted objects left, and keep no rights in vain."""
+        await self._world.rights.settle()
         await sweep(self._world)
 
     async def look_at_secrets(self) -> None:

@@ -22,12 +22,12 @@ async def test_children_are_made_without_asking_whether_they_are_there(rig: Rig)
     assert {what.split()[0] for what in rig.cluster.reads} == {"Secret"}
 
 
-async def test_after_a_restart_secrets_and_rights_alone_are_read_and_nothing_is_tried(rig: Rig) -> None:
+async def test_after_a_restart_secrets_alone_are_read_and_nothing_is_tried(rig: Rig) -> None:
     await applied(rig)
     rig.cluster.reads.clear()
     again = restarted(rig)
     await again.start()
-    assert rig.cluster.reads == ["RoleBinding kato-operator", "Secret kato-broad-internal"]
+    assert rig.cluster.reads == ["Secret kato-broad-internal"]
     assert rig.cluster.in_the_way == []
 
 

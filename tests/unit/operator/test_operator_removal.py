@@ -102,10 +102,9 @@ async def test_the_operator_s_rights_are_kept_for_as_long_as_memory_waits_for_it
     assert rig.find(ROLE_BINDING, BINDING) is None
 
 
-async def test_a_binding_that_was_kept_in_vain_is_let_go_at_the_start(rig: Rig) -> None:
+async def test_a_binding_that_was_kept_in_vain_is_let_go_by_the_sweep(rig: Rig) -> None:
     bind(rig, finalizers=["theirs", "kato.dev/memory"])
-    rig = restarted(rig)
-    await rig.start()
+    await rig.rounds.sweep()
     assert rig.get(ROLE_BINDING, BINDING)["metadata"]["finalizers"] == ["theirs"]
 
 
