@@ -26,7 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 MAX_HEAD_BYTES = 64 * 1024
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-LAME_DUCK_SECONDS = 1.0  # in which clients are told to go elsewhere, and those that come all the same are answered
+LAME_DUCK_SECONDS = 1.0  # in which clients are told to go elsewhere, then again for what they have begun to ask
 IDLE_SECONDS = 0.25  # after which a connection has no request on its way
 LOOK_SECONDS = 0.02
 SO_ATTACH_FILTER = 26  # <asm-generic/socket.h>; Python has no name for it
@@ -67,7 +67,6 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Wait for the first head."""
         super().connection_made(transport)
-        self.idle_since = self.loop.time()
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -134,7 +133,7 @@ class Connection(HttpToolsProtocol):
         return int.from_bytes(size, sys.byteorder)
 
     def _begin_head(self) -> None:
-        self._head_bytes, self._in_head = 0, True
+        self._head_bytes, self._in_head, self.idle_since = 0, True, self.loop.time()
         self._stop_timer()
         self._head_timer = self.loop.call_later(self.config.receive_seconds, self.timeout_keep_alive_handler)
 
@@ -163,7 +162,8 @@ class Server(uvicorn.Server):
             await asyncio.sleep(LOOK_SECONDS)
         for listening in sockets or ():
             await self._take_last(listening)
-        while not all(each.answering for each in self._close_quiet()):  # noqa: ASYNC110 - as above
+        end = loop.time() + LAME_DUCK_SECONDS
+        while not all(each.answering for each in self._close_quiet()) and loop.time() < end:  # noqa: ASYNC110 - as above
             await asyncio.sleep(LOOK_SECONDS)
         await super().shutdown(sockets)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 import uvloop
 from starlette.types import Receive, Scope, Send
@@ -55,9 +56,15 @@ class Starved(Server):
 
 async def _serving(server: Server, listening: socket.socket) -> asyncio.Task[None]:
     task = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
-        await asyncio.sleep(0.01)
+    await _until(lambda: server.started)
     return task
+
+
+async def _until(check: Callable[[], bool]) -> None:
+    """Let the server work until something is so, of which it tells nobody."""
+    async with asyncio.timeout(30):
+        while not check():  # noqa: ASYNC110 - as said
+            await asyncio.sleep(0.01)
 
 
 def _listening() -> socket.socket:
@@ -71,7 +78,7 @@ def test_a_client_that_connects_in_the_last_moment_is_answered() -> None:
         server = Late(Config(app, receive_seconds=5, grace_seconds=5))
         task = await _serving(server, listening)
         slow = asked(listening, "/slow")
-        await asyncio.sleep(0.1)
+        await _until(lambda: any(each.answering for each in _connections(server)))
         server.should_exit = True
         await task
         with slow, server.last as last:
@@ -87,7 +94,7 @@ def test_a_request_that_was_not_read_yet_keeps_its_connection() -> None:
         server = Starved(Config(app, receive_seconds=5, grace_seconds=5))
         task = await _serving(server, listening)
         server.free = socket.create_connection(listening.getsockname())
-        await asyncio.sleep(0.1)
+        await _until(lambda: bool(server.server_state.connections))
         server.should_exit = True
         await task
         with server.free as free:
@@ -95,3 +102,28 @@ def test_a_request_that_was_not_read_yet_keeps_its_connection() -> None:
 
     with _listening() as listening:
         assert uvloop.run(story(listening)).startswith(ANSWER)
+
+
+def test_a_request_whose_head_comes_in_pieces_keeps_its_connection() -> None:
+    async def story(listening: socket.socket) -> bytes:
+        server = Server(Config(app, receive_seconds=5, grace_seconds=5))
+        task = await _serving(server, listening)
+        with socket.create_connection(listening.getsockname()) as client:
+            await _until(lambda: bool(_connections(server)))
+            (connection,) = _connections(server)
+            connection.idle_since = 0.0  # it has been free for long
+            client.sendall(b"GET /again HTTP/1.1\r\n")
+            await _until(lambda: not connection.quiet)
+            await _until(lambda: connection.idle_since > 0.0)
+            server.should_exit = True
+            await asyncio.sleep(0.1)  # in which connections that ask nothing are closed
+            client.sendall(b"Host: h\r\n\r\n")
+            await task
+            return client.recv(100)
+
+    with _listening() as listening:
+        assert uvloop.run(story(listening)).startswith(ANSWER)
+
+
+def _connections(server: Server) -> list[Connection]:
+    return [each for each in server.server_state.connections if isinstance(each, Connection)]
