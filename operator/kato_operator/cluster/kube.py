@@ -44,7 +44,7 @@ def path(kind: Kind, namespace: str | None, name: str | None = None, subresource
 class KubeCluster:
     """The objects of the watched namespaces (all of them when `namespaces` is empty).
 
-    A namespace that was named and may not be read counts as empty: it was deleted, and the operator's Role with it.
+    A namespace that was named and may not be read counts as empty: it was deleted, and the operator's rights with it.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What the operator may do, as RBAC rules: one list, by which the chart's Role is checked.
 
-Read by `kato-operator rules` and by the tests; the chart grants exactly these in each watched namespace or, as a
-ClusterRole, in all of them (spec: operator.md, "Least privilege").
+Read by `kato-operator rules` and by the tests; the chart's ClusterRole has exactly these and is bound in each watched
+namespace, or in all of them (spec: operator.md, "Least privilege").
 """
 
 from __future__ import annotations

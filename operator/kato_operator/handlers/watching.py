@@ -72,14 +72,16 @@ class Watches:
 
         A namespace that was deleted, and our rights in it with it, holds up no other.
         """
-        tries = 0
+        tries, readable = 0, True
         while True:
             began = monotonic()
             try:
-                if await self._may_read(namespace):
+                before, readable = readable, await self._may_read(namespace)
+                if readable:
                     await self._watch(tell, namespace)
-                else:
-                    await asyncio.sleep(UNREADABLE_SECONDS)
+                elif before:
+                    log.warning("may not be read; watched again when it may", namespace=namespace)
+                await asyncio.sleep(UNREADABLE_SECONDS)
             except NotServed:
                 raise  # Kopf would not notice when the definitions come back; a process that starts waits for them
             except Exception as error:  # Kopf's own errors are not public

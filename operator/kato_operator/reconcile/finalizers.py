@@ -43,9 +43,9 @@ class Rights:
         self._turn = asyncio.Lock()
 
     async def keep(self, namespace: str) -> None:
-        """Have our rights in a namespace outlast the processor there that bears our finalizer."""
+        """Have our rights in a namespace outlast the processor there that bears our finalizer, or is about to."""
         if namespace in self._namespaces and namespace not in self._kept:
-            await self._settle(namespace)
+            await self._settle(namespace, coming=True)
 
     async def let_go(self, namespace: str) -> None:
         """Keep the namespace's RoleBinding no longer, unless another processor there bears our finalizer."""
@@ -57,18 +57,23 @@ class Rights:
         for namespace in self._namespaces:
             await self._settle(namespace)
 
-    async def _settle(self, namespace: str) -> None:
-        """Bring one RoleBinding to what the processors beside it ask for."""
+    def _is_needed(self, namespace: str) -> bool:
+        """Say whether a processor of a namespace bears our finalizer."""
+        processors = self._cache.all(PROCESSOR)
+        return any(is_held(body) for body in processors if body["metadata"]["namespace"] == namespace)
+
+    async def _settle(self, namespace: str, *, coming: bool = False) -> None:
+        """Bring one RoleBinding to what the processors beside it ask for, one that is `coming` too."""
         async with self._turn:
-            processors = self._cache.all(PROCESSOR)
-            wanted = any(is_held(body) for body in processors if body["metadata"]["namespace"] == namespace)
-            self._kept.discard(namespace)
+            wanted = coming or self._is_needed(namespace)
             try:
                 body = await self._cluster.get(ROLE_BINDING, namespace, self._binding)
             except Refused:
-                return  # the namespace is gone, or our rights in it are
-            if body is None or (wanted and body["metadata"].get("deletionTimestamp")):
-                return  # rights that come from elsewhere, or cannot be kept any more
-            await set_finalizer(self._cluster, ROLE_BINDING, body, wanted=wanted)
-            if wanted:
+                body = None  # the namespace is gone, or our rights in it are
+            kept = body is not None and (is_held(body) or not body["metadata"].get("deletionTimestamp"))
+            if body is not None and kept:
+                await set_finalizer(self._cluster, ROLE_BINDING, body, wanted=wanted)
+            if wanted and kept:
                 self._kept.add(namespace)
+            else:
+                self._kept.discard(namespace)

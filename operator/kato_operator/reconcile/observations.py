@@ -22,7 +22,7 @@ class Look:
     """What every ready pod of a processor said, asked at `at` (monotonic seconds).
 
     `sessions`: what is known of each declaration, by UID; what a declaration is answered with is taken in later.
-    `silences`: how many looks in a row at these same pods found one that did not answer, this one included.
+    `silences`: how many looks in a row at these same pods found none that answered, this one included.
     """
 
     at: float
@@ -87,8 +87,8 @@ class Observations:
 
 
 def _silences(pods: frozenset[str], sights: Sequence[Sight], before: Look | None) -> int:
-    """Return how many looks in a row at `pods` found one that did not answer; that its store is away is an answer."""
-    if all(sight.state is not None or sight.store for sight in sights):
+    """Return how many looks in a row at `pods` found none that answered; that its store is away is an answer."""
+    if any(sight.state is not None or sight.store for sight in sights):
         return 0
     return 1 + (before.silences if before is not None and before.pods == pods else 0)
 

@@ -18,14 +18,7 @@ from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.feed import Add
 from kato_operator.reconcile.observations import Look
 from kato_operator.reconcile.ports import Key, PodAddress
-from kato_operator.reconcile.world import (
-    SILENT_LONGEST,
-    SILENT_SECONDS,
-    SLACK,
-    World,
-    key_of,
-    session_key,
-)
+from kato_operator.reconcile.world import SILENT_SECONDS, SLACK, World, key_of, session_key
 from kato_operator.status.observed import Sight, ready
 from kato_operator.status.processor import is_live
 from kato_spec.errors import Rejected, Transient
@@ -162,14 +155,15 @@ def wake_sessions(cache: Cache, add: Add, processor: Key, before: Look | None, s
 def patience(world: World, processor: Manifest, record: ParametersRecord) -> float:
     """Return how old the last look may be: less when a pod was silent or had not taken its parameters.
 
-    Pods that stay silent are asked ever more seldom, unless there is something new to tell them.
+    Where all pods stay silent they are asked ever more seldom, until it is as often as those that are well; not so
+    when there is something new to tell them.
     """
     seen = world.observations.last(key_of(processor))
     if seen is None or all(is_live(sight.state, record.uid, record.generation) for sight in seen.sights):
         return world.policy.counters_seconds
     if seen.silences == 0 or processor.get("status", {}).get("observedGeneration") != record.generation:
         return SILENT_SECONDS
-    return min(SILENT_LONGEST, SILENT_SECONDS * 2.0 ** min(seen.silences - 1, 16))
+    return min(world.policy.counters_seconds, SILENT_SECONDS * 2.0 ** min(seen.silences - 1, 16))
 
 
 def recheck(seen: Look, max_age: float, now: float) -> float | None:

@@ -101,6 +101,8 @@ class ProcessorStory:
     async def _set_finalizer(self, body: Manifest, subject: Subject) -> bool:
         """Put our finalizer on, or take it off, as the deletion policy says; say whether anything was written."""
         wanted = subject.spec.deletion_policy == "Delete"
+        if wanted:
+            await self._world.rights.keep(subject.namespace)
         stored = await set_finalizer(self._world.cluster, PROCESSOR, body, wanted=wanted)
         if stored is None:
             return False

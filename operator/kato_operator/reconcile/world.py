@@ -21,9 +21,8 @@ from kato_operator.reconcile.secrets import Secrets
 FRESH_SECONDS = 5.0
 # What a wait is rounded up by, so that what is waited for has surely come.
 SLACK = 0.01
-# When a pod that is ready and does not answer is asked again; the more often it was silent, the later.
+# When a pod that is ready and does not answer is asked again; where none answers, the later the more often.
 SILENT_SECONDS = 3.0
-SILENT_LONGEST = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,8 @@ class InternalApi:
                     return await response.read()
                 if response.status == HTTPStatus.NOT_FOUND and missing_is_fine:
                     return b""
-                raise refusal(pod, response.status, await response.text())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise refusal(pod, response.status, await response.text(errors="replace"))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Transient(f"pod {pod.name} does not answer: {type(error).__name__} {error}") from error
 
 

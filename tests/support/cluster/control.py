@@ -108,6 +108,8 @@ def controller_manager(run: Path, programs: Mapping[str, Path]) -> list[str]:
         "--use-service-account-credentials=true",
         "--allocate-node-cidrs=true",
         f"--cluster-cidr={POD_RANGE}",
+        "--kube-api-qps=200",  # at its 20 a fleet waits for the manager, not for the operator
+        "--kube-api-burst=400",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
     ]

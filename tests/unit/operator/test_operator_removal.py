@@ -95,7 +95,22 @@ async def test_the_operator_s_rights_are_kept_for_as_long_as_memory_waits_for_it
     assert is_held(rig.get(ROLE_BINDING, BINDING))
     await applied(rig, deletionPolicy="Retain")
     assert is_held(rig.get(ROLE_BINDING, BINDING))
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "strict")
+    await rig.forward(3)
+    assert not is_held(rig.get(ROLE_BINDING, BINDING))
+
+
+async def test_a_namespace_that_goes_takes_the_operator_s_rights_with_its_last_memory(rig: Rig) -> None:
+    bind(rig)
+    for name in ("broad", "strict"):
+        await applied(rig, name, deletionPolicy="Delete")
     rig.cluster.remove(ROLE_BINDING, NAMESPACE, BINDING)
+    rig = restarted(rig)
+    await rig.start()
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.forward(3)
+    assert rig.find(PROCESSOR, "broad") is None
+    assert rig.find(ROLE_BINDING, BINDING)
     rig.cluster.remove(PROCESSOR, NAMESPACE, "strict")
     await rig.forward(3)
     assert rig.find(PROCESSOR, "strict") is None
@@ -193,6 +208,7 @@ async def test_a_crash_at_any_write_converges_to_the_same_state() -> None:
         rig.user_applies(PROCESSOR, "broad", deletionPolicy="Delete")
         crashed = await dies(rig)
         rig.cluster.crash_at = None
+        assert is_held(rig.get(ROLE_BINDING, BINDING)) or not is_held(rig.get(PROCESSOR, "broad"))
         rig = restarted(rig)
         await rig.start()
         await rig.pod_runs("broad")

@@ -238,6 +238,18 @@ async def test_a_silent_pod_is_asked_again(rig: Rig) -> None:
     assert phase(rig) == "Active"
 
 
+async def test_a_silent_pod_is_asked_again_while_its_processor_is_paused(rig: Rig) -> None:
+    await processor_runs(rig)
+    await session_applied(rig, ttlSeconds=10)
+    rig.user_annotates(PROCESSOR, "broad", {"kato.dev/paused": "true"})
+    rig.pods.silent.add(IP)
+    await rig.forward(12)
+    assert rig.condition(SESSION, "reader", "Ready") == ("False", "ProcessorNotReady")
+    rig.pods.silent.clear()
+    await rig.forward(31)
+    assert phase(rig) == "Expired"
+
+
 @pytest.mark.parametrize("count", [50])
 async def test_many_sessions_that_expire_together_cost_few_looks(rig: Rig, count: int) -> None:
     await processor_runs(rig)

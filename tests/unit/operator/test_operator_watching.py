@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
-from kato_operator.desired.kinds import PROCESSOR, WATCHED
+from kato_operator.desired.kinds import PROCESSOR, SESSION, WATCHED
 
 WATCHING = """
 import asyncio, sys
@@ -31,10 +32,11 @@ ONE = {"metadata": {"name": "broad", "namespace": "space", "uid": "u", "resource
 
 
 class Listings:
-    """An API server on which there is one processor, and of another kind nothing but a conflict once `told`."""
+    """An API server on which there is one processor; once `told`, sessions are listed after so many `conflicts`."""
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
+        self.conflicts = sys.maxsize
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer what Kopf asks."""
@@ -50,8 +52,10 @@ class Listings:
             await asyncio.Event().wait()
         if path.endswith("/katosessions"):
             await self.told.wait()
-            return web.json_response({"kind": "Status", "code": 409}, status=409)
-        items = [ONE] if path.endswith(PROCESSOR.plural) else []
+            self.conflicts -= 1
+            if self.conflicts >= 0:
+                return web.json_response({"kind": "Status", "code": 409}, status=409)
+        items = [ONE] if path.endswith((PROCESSOR.plural, SESSION.plural)) else []
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
 
 
@@ -86,19 +90,35 @@ async def listings() -> AsyncIterator[tuple[Listings, str]]:
     await runner.cleanup()
 
 
-async def test_a_watch_that_fails_for_good_ends_them_all(listings: tuple[Listings, str]) -> None:
-    server, address = listings
+@asynccontextmanager
+async def watching(address: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
+    """Run the watches as a process; yield it and what it prints."""
     pipe = asyncio.subprocess.PIPE
-    words = [sys.executable, "-c", WATCHING, address]
-    process = await asyncio.create_subprocess_exec(*words, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", WATCHING, address, stdout=pipe, stderr=pipe)
+    assert process.stdout
     try:
-        assert process.stdout
         assert await asyncio.wait_for(process.stdout.readline(), 60) == b"KatoProcessor broad\n"
-        server.told.set()
-        _, said = await asyncio.wait_for(process.communicate(), 60)
+        yield process, process.stdout
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await process.communicate()
+
+
+async def test_watches_that_break_off_are_begun_anew(listings: tuple[Listings, str]) -> None:
+    server, address = listings
+    server.conflicts = 1
+    async with watching(address) as (process, printed):
+        server.told.set()
+        said = await asyncio.wait_for(printed.readuntil(b"KatoSession broad\n"), 60)
+        assert b"the watches broke off" in said
+        assert process.returncode is None
+
+
+async def test_watches_that_fail_for_good_end_them_all(listings: tuple[Listings, str]) -> None:
+    server, address = listings
+    async with watching(address) as (process, _):
+        server.told.set()
+        _, said = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
     assert b"APIConflictError" in said
