@@ -27,6 +27,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 PAGE = "500"
 NOTE_MAX = 1024
 NOT_SERVED = "{} are not served; are the CRDs installed?"
+VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 # The version of a store in which nothing was written yet: no object has it.
 NO_VERSION = "1"
 REPLACED_METADATA = ("resourceVersion", "labels", "annotations", "ownerReferences")
@@ -54,7 +55,7 @@ class KubeCluster:
         namespaces: Sequence[str],
         *,
         instance: str = "",
-        wrote: Callable[[], None] = lambda: None,
+        wrote: Callable[[Kind, str], None] = lambda kind, verb: None,
     ) -> None:
         self._rest = rest
         self._fence = fence
@@ -133,31 +134,30 @@ class KubeCluster:
     async def apply(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See the port."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._write("PATCH", _path_of(kind, manifest), manifest, query=query, content_type=APPLY)
+        return await self._write(kind, "PATCH", _path_of(kind, manifest), manifest, query=query, content_type=APPLY)
 
     async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See the port."""
         query = {"fieldManager": FIELD_MANAGER}
-        return await self._write(
-            "PATCH", _path_of(kind, manifest), _replacement(manifest), query=query, content_type=PATCH
-        )
+        body = _replacement(manifest)
+        return await self._write(kind, "PATCH", _path_of(kind, manifest), body, query=query, content_type=PATCH)
 
     async def write_status(self, kind: Kind, manifest: Manifest) -> Manifest:
         """See the port."""
         query = {"fieldManager": FIELD_MANAGER}
-        return await self._write("PUT", _path_of(kind, manifest, "status"), manifest, query=query)
+        return await self._write(kind, "PUT", _path_of(kind, manifest, "status"), manifest, query=query)
 
     async def set_finalizers(self, kind: Kind, manifest: Manifest, finalizers: Sequence[str]) -> Manifest:
         """See the port."""
         version = manifest["metadata"]["resourceVersion"]
         body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": version}}
-        return await self._write("PATCH", _path_of(kind, manifest), body, content_type=MERGE)
+        return await self._write(kind, "PATCH", _path_of(kind, manifest), body, content_type=MERGE)
 
     async def delete(self, kind: Kind, manifest: Manifest) -> None:
         """See the port."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": manifest["metadata"]["uid"]}}
         try:
-            await self._write("DELETE", _path_of(kind, manifest), body)
+            await self._write(kind, "DELETE", _path_of(kind, manifest), body)
         except Transient:
             metadata = manifest["metadata"]
             there = await self.get(kind, metadata["namespace"], metadata["name"])
@@ -184,10 +184,11 @@ class KubeCluster:
             action="Reconcile",
             note=happening.note[:NOTE_MAX],
         )
-        await self._write("POST", path(EVENT, metadata["namespace"]), event)
+        await self._write(EVENT, "POST", path(EVENT, metadata["namespace"]), event)
 
     async def _write(
         self,
+        kind: Kind,
         method: str,
         where: str,
         body: Manifest | list[Manifest],
@@ -197,7 +198,7 @@ class KubeCluster:
     ) -> Manifest:
         """Write past the fence, and end before it closes."""
         left = self._fence.time_left()
-        self._wrote()
+        self._wrote(kind, VERBS[method])
         stored = await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left)
         return lean({"metadata": {}, **stored})
 

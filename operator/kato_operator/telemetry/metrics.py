@@ -39,7 +39,9 @@ class Telemetry(Collector):
         self._seconds = Histogram(
             "kato_operator_reconcile_seconds", "Duration of a story.", ["kind"], registry=self.registry
         )
-        self._writes = Counter("kato_operator_writes", "Writes to the API server.", registry=self.registry)
+        self._writes = Counter(
+            "kato_operator_writes", "Writes to the API server.", ["kind", "verb"], registry=self.registry
+        )
         self.registry.register(self)
 
     def reconciled(self, key: Key, outcome: str, seconds: float) -> None:
@@ -47,9 +49,9 @@ class Telemetry(Collector):
         self._reconciles.labels(key.kind, outcome).inc()
         self._seconds.labels(key.kind).observe(seconds)
 
-    def wrote(self) -> None:
-        """Count a write to the API server."""
-        self._writes.inc()
+    def wrote(self, kind: Kind, verb: str) -> None:
+        """Count a write to the API server, by what the API's own audit calls it (create, update, patch, delete)."""
+        self._writes.labels(kind.name, verb).inc()
 
     def proven(self, kind: Kind) -> None:
         """Note that the watch of `kind` showed something, or was seen to have missed nothing."""

@@ -155,8 +155,12 @@ class OperatorProcess:
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric over the series that have `labels`; 0 when there is none."""
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(value for series, value in self.series(name).items() if all(label in series for label in wanted))
+
+    def series(self, name: str) -> dict[str, float]:
+        """Return the value of each series of a metric."""
         lines = [line for line in self.ask("/metrics").text.splitlines() if re.match(rf"{name}[{{ ]", line)]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
+        return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
 
     @property
     def leads(self) -> bool:
