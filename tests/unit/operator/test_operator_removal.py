@@ -36,6 +36,17 @@ async def test_children_of_an_earlier_processor_of_the_name_are_waited_for(rig: 
     assert rig.find(DEPLOYMENT, "kato-broad")
 
 
+async def test_a_processor_is_not_ready_by_the_deployment_of_an_earlier_one(rig: Rig) -> None:
+    await running(rig)
+    old = rig.get(DEPLOYMENT, "kato-broad")
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.settle()
+    rig.cluster.put(DEPLOYMENT, old)  # its removal takes its time
+    await applied(rig)
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "WaitingForRemoval")
+    assert rig.get(PROCESSOR, "broad")["status"]["readyReplicas"] == 0
+
+
 async def test_children_that_were_set_free_are_taken_back(rig: Rig) -> None:
     await applied(rig)
     for kind, name in sorted(ALWAYS - {(CLAIM, "kato-broad-memory")}, key=str):
