@@ -14,7 +14,7 @@ from tests.support.cluster import find, images, neighbours
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
-from tests.support.cluster.pods import restricted_namespace
+from tests.support.cluster.pods import open_namespace
 
 # Hypothesis without its deadline: a busy machine fails no property (house.md, no timed assertions).
 settings.register_profile("untimed", deadline=None)
@@ -109,6 +109,6 @@ def delete_namespace(cluster: Cluster) -> Iterator[Delete]:
 def namespace(cluster: Cluster, delete_namespace: Delete) -> Iterator[str]:
     """A fresh namespace that enforces the restricted profile; it goes after the test."""
     name = f"t-{os.urandom(4).hex()}"
-    cluster.apply(restricted_namespace(name))
+    open_namespace(cluster, name)
     yield name
     delete_namespace(name)

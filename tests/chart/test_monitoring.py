@@ -36,6 +36,7 @@ def exposed() -> Mapping[str, set[str]]:
     cache.put(PROCESSOR, PROCESSOR.manifest(metadata))
     telemetry = Telemetry(WorkQueue(lambda: 1.0), cache, lambda: 0.0, watch_limit=1)
     telemetry.reconciled(Key("KatoProcessor", "n", "p"), "ok", 1.0)
+    telemetry.wrote(PROCESSOR, "update")
     telemetry.proven(PROCESSOR)
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(generate_latest(telemetry.registry).decode()):

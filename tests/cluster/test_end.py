@@ -140,10 +140,10 @@ def half_way(name: str) -> Callable[[], bool]:
 def test_an_interrupted_start_undoes_itself(name: str, harness: Harness, number: signal.Signals) -> None:
     links_before = links()
     process = harness("-m", "tests.support.cluster", "up", "--name", name)
-    eventually(half_way(name), timeout=30)
+    eventually(half_way(name), timeout=120)
     seen = Traces(frozenset(), (str(runs.RUNS / name),), f"kato-{name}")
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert_gone(seen, runs.RUNS / name, links_before)
 
@@ -151,7 +151,7 @@ def test_an_interrupted_start_undoes_itself(name: str, harness: Harness, number:
 def test_a_start_killed_half_way_is_swept(name: str, harness: Harness) -> None:
     links_before = links()
     process = harness("-m", "tests.support.cluster", "up", "--name", name)
-    eventually(half_way(name), timeout=30)
+    eventually(half_way(name), timeout=120)
     seen = Traces(frozenset(), (str(runs.RUNS / name),), f"kato-{name}")
     process.kill()
     process.communicate()

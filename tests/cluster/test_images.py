@@ -74,7 +74,7 @@ def test_the_services_image_serves(cluster: Cluster, namespace: str, project_ima
         except CommandFailed:  # it is still starting
             return ""
 
-    assert json.loads(eventually(answer, timeout=30, interval=0.5))["status"] == "okay"
+    assert json.loads(eventually(answer, timeout=90, interval=0.5))["status"] == "okay"
 
 
 def test_an_image_that_has_not_changed_is_neither_built_nor_loaded_again(

@@ -42,7 +42,7 @@ def test_a_service_of_a_restricted_pod_answers_by_name_from_another_pod(
         except CommandFailed:  # the node may still be learning of the service
             return ""
 
-    assert eventually(answer, timeout=20).strip()
+    assert eventually(answer, timeout=90).strip()
     assert in_pod(cluster, namespace, "client", fetch.format("server")).strip()
     assert "GET /hostname" in cluster.kubectl("-n", namespace, "logs", "server")
 
@@ -95,7 +95,7 @@ def test_a_volume_comes_back_empty_when_its_claim_is_gone(
         found = {item["metadata"]["name"]: item["status"].get("phase") for item in local_cluster.get("pv")["items"]}
         return found.get(volume) == "Available"
 
-    assert eventually(is_free, timeout=20, interval=0.2)
+    assert eventually(is_free, timeout=90, interval=0.2)
     assert not list((local_cluster.at.path / "volumes" / volume).iterdir())
 
 
@@ -123,7 +123,14 @@ print(json.dumps([status("configmaps"), status("secrets")]))
 def test_the_test_itself_reaches_a_pod(local_cluster: LocalCluster, namespace: str, python_image: str) -> None:
     run_pod(local_cluster, pod(namespace, "server", python_image, SERVE), namespace, "server")
     address = local_cluster.get("-n", namespace, "pod", "server")["status"]["podIP"]
-    assert http.get(f"http://{address}:{PORT}/hostname", trust_env=False).status_code == httpx.codes.OK
+
+    def served() -> bool:
+        try:
+            return http.get(f"http://{address}:{PORT}/hostname", trust_env=False).status_code == httpx.codes.OK
+        except httpx.TransportError:  # the container runs, and its server has not begun to listen yet
+            return False
+
+    assert eventually(served, timeout=90)
 
 
 def test_a_command_of_the_test_reaches_services_by_name(
@@ -141,7 +148,7 @@ def test_a_command_of_the_test_reaches_services_by_name(
         except CommandFailed:  # the node may still be learning of the service
             return ""
 
-    assert eventually(answer, timeout=20) == "200"
+    assert eventually(answer, timeout=90) == "200"
 
 
 def test_the_audit_log_tells_who_wrote_what(local_cluster: LocalCluster, namespace: str) -> None:

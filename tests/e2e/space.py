@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.support.cluster import pods
-from tests.support.cluster.cluster import Cluster, CommandFailed
+from tests.support.cluster.cluster import Cluster
 from tests.support.eventually import eventually
 
 # What operator.md promises, in seconds; `eventually` stretches it on a busy machine.
@@ -119,18 +119,8 @@ class Space:
 
 def open_space(cluster: Cluster, name: str, image: str) -> Space:
     """Make a namespace that takes pods of the `restricted` profile alone."""
-    cluster.apply(pods.restricted_namespace(name))
-    eventually(lambda: account_is_there(cluster, name))
+    pods.open_namespace(cluster, name)
     return Space(cluster, name, image)
-
-
-def account_is_there(cluster: Cluster, namespace: str) -> bool:
-    """Say whether pods may already be made in a new namespace."""
-    try:
-        cluster.kubectl("--namespace", namespace, "get", "serviceaccount", "default")
-    except CommandFailed:
-        return False
-    return True
 
 
 def processor(name: str, **spec: object) -> dict[str, Any]:

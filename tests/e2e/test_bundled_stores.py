@@ -35,7 +35,7 @@ def shared(release: Release, store_images: None, space: Space) -> Iterator[Space
     """A namespace with a client, and the release with stores of its own; afterwards it is without them."""
     release.install("--set", "stores.bundled.enabled=true", "--set", "networkPolicy.enabled=true")
     yield space
-    space.kubectl("delete", "kproc", "--all", "--timeout=60s")
+    space.kubectl("delete", "kproc", "--all", "--timeout=100s")
     release.install()
     release.kubectl("delete", "pvc", "--selector", STORES, "--wait=false")  # they go when their pods have gone
 

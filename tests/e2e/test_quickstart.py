@@ -29,7 +29,7 @@ def test_apply_and_wait_for_ready(space: Space) -> None:
         "katosession.kato.dev/reader created",
     ]
     space.kubectl("wait", "--for=condition=Ready", "katoprocessor", "--all", f"--timeout={STARTED}s", timeout=STARTED)
-    assert space.condition("kproc/broad", "ParametersLive")["status"] == "True"
+    space.wait("kproc/broad", "condition=ParametersLive")
 
 
 def test_the_fast_matcher_serves(space: Space) -> None:
@@ -39,6 +39,7 @@ def test_the_fast_matcher_serves(space: Space) -> None:
 
 def test_get_shows_what_there_is(space: Space) -> None:
     eventually(lambda: shown(space, "ksess", "reader")["PHASE"] == "Active", promised=NOTICED)
+    eventually(lambda: shown(space, "kproc", "broad")["PATTERNS"] == "0", promised=NOTICED)
     endpoint = f"http://kato-broad.{space.name}.svc:8000"
     broad = shown(space, "katoprocessors", "broad")
     assert broad | {"AGE": ""} == {

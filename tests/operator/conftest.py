@@ -11,7 +11,7 @@ from kato_spec.generate import rendered
 from kato_spec.schema import definitions
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
-from tests.support.cluster.pods import restricted_namespace
+from tests.support.cluster.pods import open_namespace
 from tests.support.operator.faulty import Proxy, faulty
 from tests.support.operator.process import OperatorProcess, grant, leading, revoke
 from tests.support.operator.space import Space
@@ -54,7 +54,7 @@ def home(
 ) -> Iterator[str]:
     """A namespace in which the operator may do what it must."""
     name = f"op-{os.urandom(4).hex()}"
-    cluster.apply(restricted_namespace(name))
+    open_namespace(cluster, name)
     grant(cluster, name)
     yield name
     revoke(cluster, name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from tests.support.cluster.cluster import Cluster
-from tests.support.cluster.pods import restricted_namespace
+from tests.support.cluster.pods import open_namespace
 from tests.support.eventually import eventually
 from tests.support.operator.faulty import Proxy
 from tests.support.operator.process import OperatorProcess, grant, leading, revoke
@@ -29,7 +29,7 @@ def other(cluster: Cluster, home: str, delete_namespace: Callable[[str], None]) 
 
 
 def make(cluster: Cluster, name: str, home: str) -> None:
-    cluster.apply(restricted_namespace(name))
+    open_namespace(cluster, name)
     grant(cluster, name, home)
 
 

@@ -41,7 +41,7 @@ def test_retained_memory_is_found_again_by_a_processor_of_the_name(space: Space)
 def test_delete_removes_the_memory_before_the_processor_goes(space: Space) -> None:
     space.processor("broad", storage=VOLUME, deletionPolicy="Delete")
     eventually(lambda: space.get("kproc/broad")["metadata"].get("finalizers") == ["kato.dev/memory"], promised=PROMISED)
-    space.kubectl("delete", "kproc/broad", "--timeout=60s")
+    space.kubectl("delete", "kproc/broad", "--timeout=100s")
     assert space.find(CLAIM) is None
 
 
@@ -52,7 +52,7 @@ def test_deletion_ends_when_the_memory_stays(space: Space, operator: OperatorPro
     space.processor("broad", storage=VOLUME, deletionPolicy="Delete")
     space.ready("broad")
     space.kubectl("patch", CLAIM, "--type=merge", "--patch", '{"metadata":{"finalizers":["example.com/stay"]}}')
-    space.kubectl("delete", "kproc/broad", "--timeout=60s")
+    space.kubectl("delete", "kproc/broad", "--timeout=100s")
     eventually(lambda: "MemoryLeft" in space.events("broad"), promised=PROMISED)
     space.kubectl("patch", CLAIM, "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
     eventually(lambda: space.find(CLAIM) is None, timeout=PATIENCE)
@@ -75,12 +75,12 @@ def test_the_sweep_removes_memory_that_was_left(space: Space, operator: Operator
 def test_a_processor_made_anew_at_once_gets_new_children(space: Space, policy: str) -> None:
     space.processor("broad", deletionPolicy=policy)
     space.ready("broad")
-    space.kubectl("delete", "kproc/broad", "--timeout=60s")
+    space.kubectl("delete", "kproc/broad", "--timeout=100s")
     space.processor("broad", deletionPolicy=policy)
     space.ready("broad")
     uid = space.get("kproc/broad")["metadata"]["uid"]
     assert space.get("deployment/kato-broad")["metadata"]["ownerReferences"][0]["uid"] == uid
-    space.kubectl("delete", "kproc/broad", "--timeout=60s")
+    space.kubectl("delete", "kproc/broad", "--timeout=100s")
 
 
 def test_children_left_behind_on_purpose_are_taken_back(space: Space) -> None:

@@ -35,7 +35,7 @@ def test_it_serves_what_its_status_says(broad: Space) -> None:
     assert broad.ask("GET", "broad", "/ping")["id"] == "broad"
     broad.reaches("kproc/broad", "ParametersLive", "True", "Live")
     broad.reaches("kproc/broad", "Degraded", "False")
-    assert "Ready" in broad.events("broad")
+    eventually(lambda: "Ready" in broad.events("broad"), promised=PROMISED)
 
 
 def test_a_change_of_parameters_is_live_without_a_restart(broad: Space) -> None:
@@ -117,6 +117,8 @@ def content(space: Space, reference: str) -> object:
 
 
 def test_a_settled_processor_costs_no_write(broad: Space, operator: OperatorProcess) -> None:
+    # An edit before may have begun to replace the pod.
+    broad.kubectl("rollout", "status", "deployment/kato-broad", f"--timeout={PATIENCE:.0f}s")
     broad.ready("broad")
     eventually(lambda: counted_out(broad), promised=COUNTED + PROMISED, interval=1)
     eventually(lambda: not written_in(operator, reconciles=2), timeout=PATIENCE)  # the repairs before have an end

@@ -10,16 +10,16 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-# How long some process has waited for a CPU so far (Linux, pressure stall information).
-CPU_PRESSURE: Final = Path("/proc/pressure/cpu")
+# How long some process has waited for a CPU, or for a disk, so far (Linux, pressure stall information).
+PRESSURE: Final = (Path("/proc/pressure/cpu"), Path("/proc/pressure/io"))
 STRETCH: Final = 3.0
 
 
 class Deadline:
     """An end of waiting: `timeout` seconds of the clock, or `promised` seconds of a machine that is not overloaded.
 
-    A promise is kept by an idle machine. Time in which processes had to wait for a CPU does not count, until the
-    promise is stretched threefold.
+    A promise is kept by an idle machine. Time in which processes had to wait for a CPU or a disk does not count, until
+    the promise is stretched threefold; where the kernel does not tell, it may be stretched at once.
     """
 
     def __init__(self, timeout: float, promised: float | None) -> None:
@@ -40,12 +40,12 @@ class Deadline:
 
 
 def stalled() -> float:
-    """Return for how many seconds so far some process waited for a CPU; 0 where the kernel does not count them."""
+    """Return for how many seconds so far some process waited; all of them where the kernel does not count."""
     try:
-        some, *_ = CPU_PRESSURE.read_text().splitlines()
+        some = [path.read_text().splitlines()[0] for path in PRESSURE]
     except OSError:
-        return 0.0
-    return int(some.rpartition("total=")[2]) / 1e6
+        return time.monotonic()
+    return sum(int(line.rpartition("total=")[2]) for line in some) / 1e6
 
 
 def eventually(

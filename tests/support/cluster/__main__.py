@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tests.support.cluster import find, images, neighbours, runs
+from tests.support.cluster import find, images, neighbours, parts, runs
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.local import LocalCluster
 from tests.support.cluster.progress import say
@@ -23,11 +23,12 @@ DEFAULT = "dev"
 
 @app.command()
 def prepare() -> None:
-    """Build everything that is built once: the parts of a node, the project's images and those of its neighbours."""
+    """Build all that is built once: the parts of a node, the images, a linter of charts."""
     find.prepare()
     images.project_images()
     neighbours.nginx_image()
     neighbours.store_images()
+    parts.program("kube-score")
 
 
 @app.command()

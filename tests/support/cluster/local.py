@@ -34,6 +34,10 @@ class LocalCluster(Cluster):
         """Return the command line that runs `argv` in the box's network, where names are those of its services."""
         return self.box.visiting(super().command(argv), self.at.path / "resolv.conf")
 
+    def environment(self) -> dict[str, str]:
+        """See the class above; clusters of one address do not share what kubectl keeps of the kinds that they serve."""
+        return super().environment() | {"KUBECACHEDIR": str(self.at.path / "kubectl")}
+
     def entered(self) -> AbstractContextManager[None]:
         """Move the calling thread into the box's network."""
         return self.box.entered()
@@ -43,7 +47,7 @@ class LocalCluster(Cluster):
         if self.ctr("images", "list", "--quiet", f'labels."{CONTENT}"=={image.key}').strip():
             return
         self.forget(image.name)
-        for line in self.ctr("images", "import", str(image.path)).splitlines():
+        for line in self.ctr("images", "import", str(image.path), timeout=600).splitlines():
             if line.startswith("unpacking "):
                 self.ctr("images", "label", line.split()[1], f"{CONTENT}={image.key}")
 
@@ -58,15 +62,17 @@ class LocalCluster(Cluster):
         """Yield the API server's audit log so far, one event per finished request (audit.k8s.io/v1)."""
         with (self.at.path / AUDIT_LOG).open() as log:
             for line in log:
-                yield json.loads(line)
+                if line.endswith("\n"):  # the last one may be half written
+                    yield json.loads(line)
 
     def kill(self, container: str) -> None:
         """End the first process of a container by SIGKILL, behind the kubelet's back; `container` is its ID."""
         self.ctr("tasks", "kill", "--signal", "SIGKILL", container)
 
-    def ctr(self, *words: str) -> str:
+    def ctr(self, *words: str, timeout: float = 120) -> str:
         """Run containerd's command line on the images and containers of Kubernetes."""
-        return self.run("ctr", "--address", str(node.socket(self.at.path)), "--namespace", "k8s.io", *words)
+        address = str(node.socket(self.at.path))
+        return self.run("ctr", "--address", address, "--namespace", "k8s.io", *words, timeout=timeout)
 
     def down(self) -> None:
         """End the cluster: processes, mounts, networks, control groups and files."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support.cluster.cluster import Cluster
+from tests.support.eventually import eventually
+
 Json = dict[str, Any]
 USER = 10001  # as in the project's images
 
@@ -12,6 +15,12 @@ def restricted_namespace(name: str) -> Json:
     """Return a namespace that admits only pods under the restricted profile."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def open_namespace(cluster: Cluster, name: str) -> None:
+    """Make such a namespace, and wait until pods may be made in it."""
+    cluster.apply(restricted_namespace(name))
+    eventually(lambda: cluster.objects.find(name, "serviceaccount/default"), timeout=60)
 
 
 def pod(namespace: str, name: str, image: str, command: list[str], **spec: object) -> Json:

@@ -80,7 +80,7 @@ class Starting:
 
         try:
             with self.box.entered():
-                eventually(alive_and_true, timeout=PATIENCE)
+                eventually(alive_and_true, promised=PATIENCE)
         except AssertionError as error:
             raise ClusterError(f"no {what} within {PATIENCE:.0f} s") from error
 

@@ -106,7 +106,7 @@ class OperatorProcess:
             "role_binding": ACCOUNT,
             "host": "127.0.0.1",
             "port": 0,
-            "lease_seconds": 5,
+            "lease_seconds": 10,
             **settings,
         }
         self._settings: dict[str, object] = values
@@ -183,7 +183,7 @@ class OperatorProcess:
             return 0 if self._process is None else int(self._process.returncode)
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(timeout=20)
+            return self._process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
