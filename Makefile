@@ -69,9 +69,13 @@ check-rust: $(VENV)/.dev ## format, lint and unit tests of the fast matcher's cr
 # In the files' order: by the number of their tests, which is pytest-xdist's own, the slowest would come last and alone.
 test: $(VENV)/.dev ## every test, those on a real Kubernetes too, raised for them (Debian, root)
 	$(MAKE) --jobs=2 --output-sync=target check check-rust
+	$(BIN)/python -m tests.support.stores
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' \
 		$(addprefix --ignore=,$(FAST_TESTS) $(OPERATOR_TESTS) $(END_TO_END_TESTS) $(OTHER_CLUSTER_TESTS)) tests
 	$(MAKE) test-cluster
+
+# The first test of a cluster raises it and brings the images onto it.
+CLUSTER_TIMEOUT := --timeout 900
 
 # Clusters side by side, each for a part of the tests: most of their time goes by waiting.
 test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes alone
@@ -79,13 +83,13 @@ test-cluster: $(VENV)/.dev ## the tests on a real Kubernetes alone
 	$(MAKE) --jobs=3 --keep-going test-cluster-operator test-cluster-e2e test-cluster-others
 
 test-cluster-operator: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist loadfile -m 'not long' $(OPERATOR_TESTS)
+	$(PYTEST) $(CLUSTER_TIMEOUT) -n 2 --dist loadfile -m 'not long' $(OPERATOR_TESTS)
 
 test-cluster-e2e: $(VENV)/.dev
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' $(END_TO_END_TESTS)
+	$(PYTEST) $(CLUSTER_TIMEOUT) -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' $(END_TO_END_TESTS)
 
 test-cluster-others: $(VENV)/.dev
-	$(PYTEST) -m 'not long' $(OTHER_CLUSTER_TESTS)
+	$(PYTEST) $(CLUSTER_TIMEOUT) -m 'not long' $(OTHER_CLUSTER_TESTS)
 
 test-matcher: check-rust ## the crate's own tests and those that hold the fast matcher to the plain one
 	$(PYTEST) -n 2 -m 'not long' tests/exact

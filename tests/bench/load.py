@@ -59,7 +59,7 @@ async def _client(port: int, stream: Iterator[Request], begin: float, end: float
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     count = 0
     for request in stream:
-        if (now := perf_counter()) >= end:
+        if (now := perf_counter()) >= end and count:
             break
         writer.write(request.content)
         await _answer(reader)

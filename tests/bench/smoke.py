@@ -90,7 +90,7 @@ def served(directory: Path) -> Iterator[httpx.Client]:
     log = directory / "service.log"
     with log.open("w") as output, subprocess.Popen(command, stdout=output) as process:
         try:
-            port = eventually(lambda: serving_port(log), timeout=30)
+            port = eventually(lambda: serving_port(log), timeout=60)
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
                 yield client
         finally:

@@ -264,7 +264,7 @@ def test_standard_input_and_two_applies_at_once(kato: Kato) -> None:
 def test_an_apply_that_was_killed_is_finished_by_the_next(kato: Kato) -> None:
     file = kato.write("f.yaml", PROCESSOR.format(name="a", threshold=0.2) + "---\n" + SESSION.format(processor="a"))
     cut = kato.begin("apply", "-f", file)
-    eventually(lambda: list(processes.discover(kato.home)), interval=0.01)
+    eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
     cut.kill()
     cut.communicate()
     kato("apply", "-f", file)

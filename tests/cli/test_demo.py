@@ -50,7 +50,7 @@ def test_the_demo_twice_and_once_more_with_more_to_learn(kato: Kato) -> None:
 def test_a_demo_that_is_interrupted_goes_on_where_it_was(kato: Kato) -> None:
     kato("apply", "-f", str(QUICKSTART))
     running = kato.begin("demo", *FILE, "--sentences", "3000")
-    eventually(lambda: kato.json("list")["instances"]["strict"]["patterns"] > 5, timeout=120)
+    eventually(lambda: (kato.json("list")["instances"]["strict"]["patterns"] or 0) > 5, timeout=120)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate()
     assert running.returncode in {130, -signal.SIGINT}, out + err

@@ -17,13 +17,7 @@ from kato_operator.local.processes import Identity
 from tests.support import http
 from tests.support.cli import Kato
 from tests.support.eventually import eventually
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.support.stores.server import free_port
 
 
 def test_start_list_stop_and_start_again(kato: Kato) -> None:
@@ -136,11 +130,16 @@ def test_a_taken_port_is_passed_over_or_named(kato: Kato) -> None:
         assert f"no port of {taken}-{taken} is free" in closed.err
 
 
-def test_a_port_that_is_lost_between_choosing_and_listening_is_chosen_again(kato: Kato) -> None:
+def test_a_port_that_is_lost_between_choosing_and_listening_is_chosen_again(kato: Kato, tmp_path: Path) -> None:
     port = free_port()
-    starting = kato.begin("start", "--id", "a", "--port", str(port))
+    go = tmp_path / "go"
+    held = f"'KATO_INSTANCE' in os.environ and not os.path.exists({str(go)!r})"
+    waiting = f"import os, time\nwhile {held}:\n    time.sleep(0.01)\n"
+    (tmp_path / "sitecustomize.py").write_text(waiting)
+    starting = kato.begin("start", "--id", "a", "--port", str(port), PYTHONPATH=str(tmp_path))
     eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
     with socket.create_server(("127.0.0.1", port)):
+        go.touch()
         eventually(lambda: "kato-a cannot start: port" in kato.home.log("a").read_text(), timeout=60, interval=0.01)
     # The other program is gone again: what counts is what the service said.
     out, err = starting.communicate()
@@ -242,7 +241,7 @@ def test_ctrl_c_during_a_start_leaves_nothing(kato: Kato, tmp_path: Path) -> Non
     slow = "import os, time\nif 'KATO_INSTANCE' in os.environ:\n    time.sleep(60)\n"
     (tmp_path / "sitecustomize.py").write_text(slow)
     starting = kato.begin("start", "--id", "a", PYTHONPATH=str(tmp_path))
-    eventually(lambda: list(processes.discover(kato.home)), interval=0.01)
+    eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
     starting.send_signal(signal.SIGINT)
     out, err = starting.communicate()
     assert starting.returncode == 130, out + err

@@ -10,6 +10,7 @@ import pytest
 
 from kato_client import ApiError, AsyncKatoClient, KatoClient
 from tests.support.service_process import ServiceProcess
+from tests.support.stores.server import free_port
 
 Processes = Callable[..., ServiceProcess]
 EVENTS = [["a"], {"strings": ["b"], "emotives": {"joy": 0.5}, "unique_id": "u2"}, ["c"]]
@@ -132,13 +133,11 @@ def test_both_clients_have_the_same_methods() -> None:
 
 
 def test_a_client_outlives_a_restart_of_the_service(processes: Processes) -> None:
-    service = processes().start()
-    port = service.port
+    service = processes(port=str(free_port())).start()
     with KatoClient(service.url, attempts=9) as kato:
         session = kato.create_session("u")["session_id"]
         kato.observe(["a"], session_id=session)
         assert service.stop() == 0
-        service.settings["KATO_PORT"] = str(port)
         service.spawn()
         assert kato.observe(["b"], session_id=session)["stm_length"] == 2
         assert kato.learn(session)["status"] == "learned"

@@ -136,9 +136,11 @@ def test_a_side_door_declaration_is_not_withdrawn_for_being_no_key(
     one = DeclarationRecord(uid=f"uid-{user}", generation=1, name="main", user_id=user)
     desk.declare(one)
     eventually(lambda: desk.declared(one.uid, 1), timeout=WITHIN)
-    desk.client.delete(f"kato:{{local/{desk.processor}}}:taken")  # as if it had come by the side door
-    desk.client.delete(declaration_key(*desk.place, one.uid))
-    desk.client.srem(declarations_key(*desk.place), one.uid)
+    with desk.client.pipeline(transaction=True) as at_once:  # as if it had come by the side door
+        at_once.delete(f"kato:{{local/{desk.processor}}}:taken")
+        at_once.delete(declaration_key(*desk.place, one.uid))
+        at_once.srem(declarations_key(*desk.place), one.uid)
+        at_once.execute()
     other = one.model_copy(update={"uid": f"other-{user}"})
     desk.declare(other)
     eventually(lambda: desk.declared(other.uid, 1), timeout=WITHIN)

@@ -228,13 +228,20 @@ def recount_database(uri: str, database: str) -> dict[str, Counter[str]]:
     return asyncio.run(recount())
 
 
+def total_of(crew: list[Writer]) -> int:
+    """Return how many learnings were acknowledged to all of them."""
+    return sum(writer.acknowledged.total() for writer in crew)
+
+
 def one_kill(service: ServiceProcess, crew: list[Writer], delay: float, recount: Recount) -> None:
-    before = sum(writer.acknowledged.total() for writer in crew)
+    before = total_of(crew)
     with ThreadPoolExecutor(WRITERS) as pool:
         working = [pool.submit(writer.work, service.url) for writer in crew]
-        eventually(lambda: sum(writer.acknowledged.total() for writer in crew) > before, interval=0.005)
-        threading.Event().wait(delay)
-        service.kill()
+        try:
+            eventually(lambda: total_of(crew) > before, timeout=60, interval=0.005)
+            threading.Event().wait(delay)
+        finally:
+            service.kill()  # the writers work until then
         for each in working:
             each.result()
     in_files = sum(counts.total() for counts in recount().values())

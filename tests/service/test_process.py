@@ -136,7 +136,7 @@ def test_it_stops_when_asked_and_finishes_what_is_in_flight(processes: Processes
 
     asking = threading.Thread(target=ask)
     asking.start()
-    eventually(lambda: answers)
+    eventually(lambda: answers, timeout=60)
     assert service.stop() == 0
     asking.join()
     assert [answer.status_code for answer in answers] == [200, 200]

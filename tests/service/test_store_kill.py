@@ -76,6 +76,8 @@ def two(own_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def writers(replicas: list[ServiceProcess], stop: threading.Event) -> list[Stubborn]:
+    wait_until_ready(replicas)
+
     def session(api: httpx.Client, user: str) -> str:
         body = {"user_id": user, "config": {"process_predictions": False}}
         session_id: str = api.post("/sessions", json=body).raise_for_status().json()["session_id"]
@@ -88,6 +90,13 @@ def writers(replicas: list[ServiceProcess], stop: threading.Event) -> list[Stubb
             for index in range(WRITERS)
             for user in [f"user-{index % 3}"]
         ]
+
+
+def wait_until_ready(replicas: list[ServiceProcess]) -> None:
+    """Wait until each replica reaches its stores: one may know it a heartbeat later than the other."""
+    for replica in replicas:
+        with replica.client() as api:
+            eventually(lambda: api.get("/readyz").status_code == 200, timeout=60)
 
 
 def run(two: Replicas, end: Callable[[], None], start: Callable[[], None], times: int) -> None:
@@ -111,6 +120,7 @@ def run(two: Replicas, end: Callable[[], None], start: Callable[[], None], times
     expected = {user: sum(w.learned for w in crew if w.user == user) for user in {w.user for w in crew}}
     counts = recount_database(two.stores.mongo.url, two.database)
     assert {user: count.total() for user, count in counts.items()} == expected
+    wait_until_ready(two.processes)
     for replica in two.processes:
         with replica.client() as api:
             for writer in crew:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class Kato:
     def clean(self) -> None:
         """End what still runs of this home, by its process ID."""
         for found in list(processes.discover(self.home)):
-            os.kill(found.identity.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(found.identity.pid, signal.SIGKILL)
 
 
 def fields(problems: str) -> Sequence[str]:

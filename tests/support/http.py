@@ -7,8 +7,9 @@ from typing import Final
 
 import httpx
 
-get: Final = partial(httpx.get, verify=False)
-post: Final = partial(httpx.post, verify=False)
-put: Final = partial(httpx.put, verify=False)
-Client: Final = partial(httpx.Client, verify=False)
-AsyncClient: Final = partial(httpx.AsyncClient, verify=False)
+TIMEOUT: Final = 60.0  # seconds: httpx's own 5 are short on a busy machine
+get: Final = partial(httpx.get, verify=False, timeout=TIMEOUT)
+post: Final = partial(httpx.post, verify=False, timeout=TIMEOUT)
+put: Final = partial(httpx.put, verify=False, timeout=TIMEOUT)
+Client: Final = partial(httpx.Client, verify=False, timeout=TIMEOUT)
+AsyncClient: Final = partial(httpx.AsyncClient, verify=False, timeout=TIMEOUT)

@@ -110,7 +110,8 @@ class ServiceProcess:
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what the process has logged as JSON."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole, _, _ = self.log.read_text().rpartition("\n")  # the last line may be half written
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def __enter__(self) -> Self:
         return self

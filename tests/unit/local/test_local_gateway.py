@@ -23,7 +23,7 @@ class Upstream:
     """An instance as the gateway sees it: a server of this process, recorded in the registry."""
 
     def __init__(self) -> None:
-        self.left = asyncio.Event()
+        self.arrived, self.left = asyncio.Event(), asyncio.Event()
         application = web.Application(client_max_size=2**24)
         routes = {"/told": told, "/echo": echo, "/drip": drip, "/hang": self.hang, "/broken": broken, "/ws": talk}
         for path, handler in routes.items():
@@ -31,6 +31,7 @@ class Upstream:
         self.server = TestServer(application)
 
     async def hang(self, request: web.Request) -> web.Response:
+        self.arrived.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -167,7 +168,7 @@ async def test_an_answer_that_breaks_off_never_looks_whole(front: ClientSession)
 
 async def test_a_caller_that_leaves_lets_the_instance_know(front: ClientSession, upstream: Upstream) -> None:
     asking = asyncio.create_task(front.get("/one/hang"))
-    await asyncio.wait({asking}, timeout=0.5)
+    await asyncio.wait_for(upstream.arrived.wait(), 30)
     asking.cancel()
     await asyncio.wait_for(upstream.left.wait(), 30)
 

@@ -6,9 +6,11 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+import pytest
 import uvloop
 from starlette.types import Receive, Scope, Send
 
+from kato_service.api import server as server_module
 from kato_service.api.server import Config, Connection, Server
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n"
@@ -104,7 +106,9 @@ def test_a_request_that_was_not_read_yet_keeps_its_connection() -> None:
         assert uvloop.run(story(listening)).startswith(ANSWER)
 
 
-def test_a_request_whose_head_comes_in_pieces_keeps_its_connection() -> None:
+def test_a_request_whose_head_comes_in_pieces_keeps_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 30)  # since the head's first piece, however slow the machine
+
     async def story(listening: socket.socket) -> bytes:
         server = Server(Config(app, receive_seconds=5, grace_seconds=5))
         task = await _serving(server, listening)
