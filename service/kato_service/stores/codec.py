@@ -69,16 +69,19 @@ def load_vector(data: bytes) -> tuple[float, ...]:
     return _VECTOR.validate_python(orjson.loads(data))
 
 
-def dump_session(session: Session) -> bytes:
-    """Write a session, with what it has pending; what is as in any new session is left out."""
+def dump_session(session: Session, *, beside: frozenset[str] = frozenset()) -> bytes:
+    """Write a session, with what it has pending; what is as in any new session is left out.
+
+    So is what the store keeps `beside` it, by the names of the fields.
+    """
     pending = session.pending
     written = {
         name: value
         for name, default in _SESSION_FIELDS
-        if (value := getattr(session, name)) != default and name != "pending"
+        if (value := getattr(session, name)) != default and name != "pending" and name not in beside
     }
     if pending is None:
-        return orjson.dumps({"session": written, "pending": None})
+        return orjson.dumps({"session": written})
     operations = orjson.Fragment(dump_operations(pending.operations))
     return orjson.dumps(
         {
@@ -93,11 +96,11 @@ def dump_session(session: Session) -> bytes:
     )
 
 
-def load_session(data: bytes) -> Session:
-    """Read what `dump_session` wrote."""
+def load_session(data: bytes, **beside: object) -> Session:
+    """Read what `dump_session` wrote; what stands beside it holds where the two differ."""
     raw = orjson.loads(data)
-    session = _SESSION.validate_python(raw["session"])
-    if raw["pending"] is None:
+    session = _SESSION.validate_python(raw["session"] | beside)
+    if raw.get("pending") is None:
         return session
     pending = Pending(**raw["pending"] | {"operations": _operations(raw["pending"]["operations"])})
     return replace(session, pending=pending)

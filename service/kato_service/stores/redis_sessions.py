@@ -7,7 +7,6 @@ hash tag come from `kato_spec.keys`, so that a Redis Cluster holds a processor i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from urllib.parse import quote
 
 import orjson
@@ -23,6 +22,7 @@ from kato_spec.records import DeclarationRecord, ParametersRecord
 GRACE_SECONDS = 3600  # that Redis keeps a key beyond its session, for a replica to sweep it and say so
 SWEPT = 500  # sessions in one script: Redis answers nobody else meanwhile
 TIME = 24  # bytes of a time in a session's value
+IN_HEAD = frozenset({"version", "last_activity", "expires_at"})  # of a session, before its JSON
 
 
 class RedisSessions:
@@ -157,15 +157,15 @@ def _put(session: Session) -> tuple[object, ...]:
     unsettled = session.pending is not None and not session.pending.settled
     node = _written(session.node)
     head = f"{_time(session.last_activity)}{_time(session.expires_at)}{'u' if unsettled else '-'}"
-    value = f"{head}{session.version}\n{node}\n".encode() + codec.dump_session(session)
+    value = f"{head}{session.version}\n{node}\n".encode() + codec.dump_session(session, beside=IN_HEAD)
     times = (repr(session.created_at), repr(session.expires_at), _life(session))
     return (session.id, value, node, *times, int(unsettled))
 
 
 def _session(value: bytes) -> Session:
-    body = value.split(b"\n", 2)[2]
+    version, _, body = value[redis_scripts.VERSION_AT :].split(b"\n", 2)
     last_activity, expires_at = float(value[:TIME]), float(value[TIME : 2 * TIME])
-    return replace(codec.load_session(body), last_activity=last_activity, expires_at=expires_at)
+    return codec.load_session(body, version=version.decode(), last_activity=last_activity, expires_at=expires_at)
 
 
 def _bound(declaration: Declaration) -> bytes:

@@ -256,7 +256,7 @@ def _columns(session: Session) -> tuple[str, str, str, float, float, float, bool
 
 
 def _session(row: Row) -> Session:
-    return replace(codec.load_session(row[0]), last_activity=row[1], expires_at=row[2])
+    return codec.load_session(row[0], last_activity=row[1], expires_at=row[2])
 
 
 def _declaration(row: tuple[str, str]) -> Declaration:
