@@ -12,12 +12,13 @@ from contextlib import contextmanager
 
 from kato_service.processor.model import Session
 
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
+MEMORY = 8  # bytes in memory for each as stored: a long short-term memory takes that, an idle session half of it
 Keep = Callable[[Session, int], None]
 
 
 class RecentSessions:
-    """Sessions of at most `max_bytes` as the store writes them, the one longest unused going first."""
+    """Sessions that take at most `max_bytes` of memory, the one longest unused going first."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._sessions: OrderedDict[str, tuple[Session, int]] = OrderedDict()
@@ -37,8 +38,8 @@ class RecentSessions:
     def access(self, session_id: str) -> Iterator[Keep]:
         """Forget the session while it is read from the file or written to it.
 
-        What it turns out to be is handed over with its size in bytes, and kept unless another read or write of it has
-        begun in the meantime: then only that one knows what the file holds.
+        What it turns out to be is handed over with its size in bytes as stored, and kept unless another read or write
+        of it has begun in the meantime: then only that one knows what the file holds.
         """
         access = self._accesses[session_id] = object()
         self.drop(session_id)
@@ -60,9 +61,10 @@ class RecentSessions:
 
     def _put(self, session: Session, size: int) -> None:
         self.drop(session.id)
-        if size > self._max_bytes:
+        memory = size * MEMORY
+        if memory > self._max_bytes:
             return
-        self._sessions[session.id] = (session, size)
-        self._bytes += size
+        self._sessions[session.id] = (session, memory)
+        self._bytes += memory
         while self._bytes > self._max_bytes:
             self.drop(next(iter(self._sessions)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kato_service.processor.model import Session
-from kato_service.stores.recent import RecentSessions
+from kato_service.stores.recent import MEMORY, RecentSessions
 
 
 def session(name: str, version: str = "v1") -> Session:
@@ -16,7 +16,7 @@ def put(recent: RecentSessions, found: Session, size: int) -> None:
 
 
 def test_the_longest_unused_go_first_when_the_bound_is_reached() -> None:
-    recent = RecentSessions(max_bytes=100)
+    recent = RecentSessions(max_bytes=100 * MEMORY)
     for name in "abc":
         put(recent, session(name), 30)
     recent.get("a")
