@@ -3,8 +3,8 @@
 Every key begins with the processor's prefix and so lies in one slot. After the prefix:
 
 - `session:<id>`: a string of 24 bytes last activity, 24 bytes expiry, one byte `u` when something is unsettled, then
-  version, newline, node, newline, and the rest of the session as JSON. The times lie in front so that sliding them moves
-  no body; the node is written as in a URL, here and in every key.
+  version, newline, node, newline, and the rest of the session as JSON. The times lie in front so that sliding them
+  moves no body; the node is written as in a URL, here and in every key.
 - `expiry`: sorted set of `<id>\\n<node>` by expiry; `age`: of ids by creation; `node:<node>`: the same for one node.
 - `unsettled`: set of ids. `answers:<id>`: hash of key -> expiry, newline, request, newline, body; `answers`: sorted set
   of `<id>:<key>` by expiry.
