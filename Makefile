@@ -95,7 +95,9 @@ test-matcher: check-rust ## the crate's own tests and those that hold the fast m
 	$(PYTEST) -n 2 -m 'not long' tests/exact
 
 test-long: $(VENV)/.dev ## the counts too high for `make test`
-	$(PYTEST) -n 2 --dist worksteal -m long tests
+	$(BIN)/python -m tests.support.stores
+	$(BIN)/python -m tests.support.cluster prepare
+	$(PYTEST) $(CLUSTER_TIMEOUT) -n 2 --dist worksteal -m long tests
 
 format: $(VENV)/.dev ## rewrite the sources in the one format
 	$(BIN)/ruff format $(SOURCES)

@@ -52,7 +52,7 @@ async def _ask(port: int, streams: list[Iterator[Request]]) -> None:
 async def _rate(port: int, streams: list[Iterator[Request]], seconds: float) -> float:
     begin = perf_counter() + WARM_UP
     counts = await asyncio.gather(*(_client(port, stream, begin, begin + seconds) for stream in streams))
-    return sum(counts) / seconds
+    return sum(counts) / max(seconds, perf_counter() - begin)
 
 
 async def _client(port: int, stream: Iterator[Request], begin: float, end: float) -> int:

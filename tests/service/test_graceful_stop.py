@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kato_service.api.server import IDLE_SECONDS
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 
 Processes = Callable[..., ServiceProcess]
 CLIENTS = 8
-PROMPT = 0.2  # seconds: a connection that nobody uses for longer may be closed
 BODY = json.dumps({"observations": [{"strings": ["a"]}, {"strings": ["b"]}], "learn_at_end": True})
 
 
@@ -30,7 +30,7 @@ class Client:
     session: str
     good: int = 0
     told_to_go: int = 0
-    starved: int = 0
+    starved: bool = False
     failed: list[str] = field(default_factory=list)
 
     def run(self) -> None:
@@ -52,8 +52,8 @@ class Client:
                 answer.read()
                 free = time.monotonic()
             except (OSError, http.client.HTTPException) as error:
-                if (sent or time.monotonic()) - free > PROMPT:
-                    self.starved += 1
+                if (sent or time.monotonic()) - free > IDLE_SECONDS:
+                    self.starved = True
                     connection.close()
                     continue
                 self.failed.append(repr(error))
@@ -61,6 +61,7 @@ class Client:
             if answer.status != 200:
                 self.failed.append(str(answer.status))
             self.good += 1
+            self.starved = False
             self.told_to_go += answer.getheader("Connection") == "close"
 
 

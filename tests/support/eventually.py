@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ class Deadline:
 
     def over(self) -> bool:
         """Say whether the wait has been long enough."""
-        lost = min(stalled() - self._stalls, self._room)
+        lost = min(max(map(operator.sub, stalled(), self._stalls)), self._room)
         return time.monotonic() - self._began - lost > self.seconds
 
     def failure(self, found: object) -> AssertionError:
@@ -39,13 +40,13 @@ class Deadline:
         )
 
 
-def stalled() -> float:
-    """Return for how many seconds so far some process waited; all of them where the kernel does not count."""
+def stalled() -> list[float]:
+    """Return for how many seconds so far some process waited for each; all of them where the kernel does not count."""
     try:
         some = [path.read_text().splitlines()[0] for path in PRESSURE]
     except OSError:
-        return time.monotonic()
-    return sum(int(line.rpartition("total=")[2]) for line in some) / 1e6
+        return [time.monotonic()]
+    return [int(line.rpartition("total=")[2]) / 1e6 for line in some]
 
 
 def eventually(

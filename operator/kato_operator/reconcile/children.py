@@ -247,6 +247,11 @@ def standing(live: Manifest, uid: str, processor: str) -> Standing:
     return Standing.LEAVING if earlier else Standing.FOREIGN
 
 
+def is_controlled_by(live: Manifest, uid: str) -> bool:
+    """Say whether the controller of an object is the one with `uid`."""
+    return any(owner.get("controller") and owner["uid"] == uid for owner in live["metadata"].get("ownerReferences", ()))
+
+
 def _place(manifest: Manifest) -> Place:
     """Return kind and name."""
     return BY_NAME[manifest["kind"]], manifest["metadata"]["name"]

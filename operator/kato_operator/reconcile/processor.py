@@ -13,7 +13,7 @@ from typing import Any
 from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, POD, PROCESSOR, Manifest
 from kato_operator.desired.names import claim_name, endpoint, selector_text
 from kato_operator.desired.subject import Subject, plain
-from kato_operator.reconcile.children import PROBLEM_SECONDS, Children, Outcome, Standing, standing
+from kato_operator.reconcile.children import PROBLEM_SECONDS, Children, Outcome, is_controlled_by
 from kato_operator.reconcile.databases import DatabaseTaken, check_database
 from kato_operator.reconcile.finalizers import is_held, set_finalizer
 from kato_operator.reconcile.judge import Judge
@@ -148,7 +148,7 @@ class ProcessorStory:
         world, metadata, before = self._world, body["metadata"], body.get("status", {})
         place = (metadata["namespace"], metadata["name"])
         deployment = world.cache.get(DEPLOYMENT, place[0], child_name(place[1]))
-        if deployment is not None and standing(deployment, metadata["uid"], metadata["name"]) is not Standing.OURS:
+        if deployment is not None and not is_controlled_by(deployment, metadata["uid"]):
             deployment = None  # what an earlier or a foreign one has done says nothing of ours
         running = (deployment or {}).get("spec", {}).get("replicas", 0)
         observed = Observed(

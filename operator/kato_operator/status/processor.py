@@ -57,7 +57,7 @@ def _findings(observed: Observed) -> Iterator[Finding]:
 def _settled(observed: Observed) -> bool:
     """Say whether the Deployment has done all that was asked of it."""
     deployment = observed.deployment
-    if deployment is None:
+    if deployment is None or deployment["metadata"].get("deletionTimestamp"):
         return False
     status = deployment.get("status", {})
     return (

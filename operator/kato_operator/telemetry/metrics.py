@@ -50,7 +50,7 @@ class Telemetry(Collector):
         self._seconds.labels(key.kind).observe(seconds)
 
     def wrote(self, kind: Kind, verb: str) -> None:
-        """Count a write to the API server, by what the API's own audit calls it (create, update, patch, delete)."""
+        """Count a write to the API server, by its verb in the API: what is applied counts as patch."""
         self._writes.labels(kind.name, verb).inc()
 
     def proven(self, kind: Kind) -> None:

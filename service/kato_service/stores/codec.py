@@ -81,7 +81,7 @@ def dump_session(session: Session, *, beside: frozenset[str] = frozenset()) -> b
         if (value := getattr(session, name)) != default and name != "pending" and name not in beside
     }
     if pending is None:
-        return orjson.dumps({"session": written})
+        return orjson.dumps({"session": written} if beside else {"session": written, "pending": None})
     operations = orjson.Fragment(dump_operations(pending.operations))
     return orjson.dumps(
         {

@@ -47,6 +47,20 @@ async def test_a_processor_is_not_ready_by_the_deployment_of_an_earlier_one(rig:
     assert rig.get(PROCESSOR, "broad")["status"]["readyReplicas"] == 0
 
 
+async def test_a_deployment_set_free_makes_no_processor_ready_that_cannot_be_made(rig: Rig) -> None:
+    await running(rig)
+    live = rig.get(DEPLOYMENT, "kato-broad")
+    free = {key: value for key, value in live["metadata"].items() if key != "ownerReferences"}
+    rig.cluster.objects[DEPLOYMENT, NAMESPACE, "kato-broad"] = {**live, "metadata": free}
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    rig = restarted(rig)
+    await rig.start()
+    missing = {"uriSecretRef": {"name": "no"}}
+    await applied(rig, storage={"external": {"mongodb": missing, "redis": {"urlSecretRef": {"name": "no"}}}})
+    assert rig.condition(PROCESSOR, "broad", "Degraded")[0] == "True"
+    assert rig.condition(PROCESSOR, "broad", "Ready")[0] == "False"
+
+
 async def test_children_that_were_set_free_are_taken_back(rig: Rig) -> None:
     await applied(rig)
     for kind, name in sorted(ALWAYS - {(CLAIM, "kato-broad-memory")}, key=str):

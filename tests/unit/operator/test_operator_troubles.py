@@ -23,7 +23,8 @@ from tests.support.operator.walk import applied, running
 
 
 def foreign(kind: Kind, name: str) -> Manifest:
-    return kind.manifest({"name": name, "namespace": NAMESPACE}, data={"mine": "yes"})
+    status = {"replicas": 1, "readyReplicas": 1}
+    return kind.manifest({"name": name, "namespace": NAMESPACE}, data={"mine": "yes"}, status=status)
 
 
 @pytest.mark.parametrize("kind", [CONFIG_MAP, SERVICE, DEPLOYMENT])
@@ -33,6 +34,7 @@ async def test_a_foreign_object_in_the_way_is_not_touched_and_told(rig: Rig, kin
     assert rig.get(kind, "kato-broad") == theirs
     assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "NameConflict")
     assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "NameConflict")
+    assert rig.get(PROCESSOR, "broad")["status"]["readyReplicas"] == 0
     assert "NameConflict" in rig.events()
     rig.cluster.remove(kind, NAMESPACE, "kato-broad")
     await rig.forward(10)

@@ -52,6 +52,7 @@ async def remote(server: Server) -> AsyncIterator[Remote]:
 async def test_a_store_that_is_busy_and_alive_is_waited_for(
     server: Server, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert remote_module.CALL_ANSWERS * SECONDS > 2  # room for four signs of life on an idle machine
     monkeypatch.setattr(remote_module, "CALL_ANSWERS", 100)
     assert await remote.call(lambda: server.until_signs(4)) == "done"  # 1.2 s: longer than a sign of life may take
     assert server.resets == 0
