@@ -15,6 +15,7 @@ from kato_operator.local.home import Home
 from kato_operator.local.stores import Stores
 from tests.support.cli import Kato
 from tests.support.cluster.machine import install
+from tests.support.stores.mongo_server import mongod
 from tests.support.stores.replicas import Stores as SharedStores
 from tests.support.stores.replicas import running_stores
 from tests.support.terminal import on_a_terminal
@@ -119,6 +120,29 @@ def test_instances_on_shared_stores_share_nothing_and_find_their_memory_again(
     kato("stop", "a")
     assert "a has its memory elsewhere now" in kato("start", "--id", "a", "--no-stores").err
     assert kato.json("status", "a")["patterns"] == 0
+
+
+def test_instances_on_kato_s_own_redis_and_mongod_find_their_memory_again(
+    kato: Kato, path: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    names = f"{mongod(tmp_path_factory.mktemp('mongod'))}:{path}"
+    started = kato("stores", "start", PATH=names).out
+    assert "redis started (redis://127.0.0.1:" in started
+    assert "mongodb started (mongodb://127.0.0.1:" in started
+    for name in ("a", "b"):
+        kato("start", "--id", name, "--stores")
+    kato("observe", "a", "--each", "x", "y")
+    kato("learn", "a")
+    assert not list(kato.home.data("a").glob("*.db"))
+    stopped = kato("stop", "--all", "--with-stores").out
+    for store in ("redis", "mongodb"):
+        assert f"{store} stopped (data kept in {kato.home.stores / store})" in stopped
+    assert [one["status"] for one in kato.json("stores", "status", PATH=names)["stores"]] == ["stopped"] * 2
+    kato("stores", "start", PATH=names)
+    for name in ("a", "b"):
+        kato("start", "--id", name, "--stores")
+    counted = {key: view["patterns"] for key, view in kato.json("list")["instances"].items()}
+    assert counted == {"a": 1, "b": 0}
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ class Kato:
             text=True,
         )
 
-    def json(self, *words: str) -> Any:  # noqa: ANN401 - any JSON value
+    def json(self, *words: str, **environment: str) -> Any:  # noqa: ANN401 - any JSON value
         """Run a command with `-o json` and return what it printed."""
-        return json.loads(self(*words, "-o", "json").out)
+        return json.loads(self(*words, "-o", "json", **environment).out)
 
     def registry(self) -> dict[str, dict[str, Any]]:
         """Return the entries that stand on file now."""

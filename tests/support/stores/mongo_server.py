@@ -59,6 +59,25 @@ def protocol_server() -> Path:
         raise StoresError(f"these tests need mongod on PATH, or what speaks its protocol: {error}") from error
 
 
+def mongod(directory: Path) -> Path:
+    """Return a directory with a `mongod`: this machine's, or what takes the options that kato gives it and serves."""
+    if program := shutil.which("mongod"):
+        return Path(program).parent
+    classes = protocol_server()
+    script = directory / "mongod"
+    script.write_text(
+        f"""#!/bin/sh
+while test $# -gt 0; do
+    case $1 in --port) port=$2 ;; --bind_ip) address=$2 ;; --dbpath) data=$2 ;; *) exit 2 ;; esac
+    shift 2
+done
+exec java {MEMORY} -cp '{classes}:{classes}/*' {MAIN} "$address" "$port" "$data/data.mv"
+"""
+    )
+    script.chmod(0o755)
+    return directory
+
+
 class MongoServer(Server):
     """One MongoDB, or what speaks its protocol."""
 
