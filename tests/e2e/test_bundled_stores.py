@@ -56,7 +56,7 @@ def at(pod: Json) -> str:
 
 def container(pod: Json) -> Json:
     """Return what is said of a pod's container."""
-    (status,) = pod["status"]["containerStatuses"]
+    (status,) = pod["status"].get("containerStatuses") or [{"ready": False}]
     return status
 
 
@@ -114,8 +114,15 @@ def learned(space: Space, pod: Json) -> dict[str, int]:
 def test_the_stores_pods_may_be_replaced(shared: Space, release: Release) -> None:
     home = Space(release.cluster, NAMESPACE, shared.image)
     known = learned(shared, pods(shared)[0])
-    home.kubectl("delete", "pods", "--selector", STORES)
-    home.kubectl("wait", "--for=condition=Ready", "pods", "--selector", STORES, f"--timeout={STARTED}s")
+    before = {pod["metadata"]["uid"] for pod in home.listing("pods", STORES)}
+    home.kubectl("delete", "pods", "--selector", STORES, "--wait=false")  # kubectl may wait for the ones that follow
+    eventually(lambda: are_replaced(home.listing("pods", STORES), before), timeout=2 * STARTED)
     for pod in pods(shared):
         eventually(lambda pod=pod: shared.ask("GET", f"{at(pod)}/readyz")[0] == 200, timeout=STARTED)
         assert learned(shared, pod) == known
+
+
+def are_replaced(found: list[Json], before: set[str]) -> bool:
+    """Say whether there are as many pods as before, each of them another one and ready."""
+    others = [pod for pod in found if pod["metadata"]["uid"] not in before and container(pod)["ready"]]
+    return len(found) == len(others) == len(before)
