@@ -37,6 +37,7 @@ def up(name: Name = DEFAULT) -> None:
     if find.named() is not None:
         say(f"{find.NAMED} names the cluster: raising and ending it is left to whoever runs it")
         return
+    find.require()
     runs.sweep()
     if runs.find(name) is not None:
         say(f"cluster {name} is up already")

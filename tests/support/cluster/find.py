@@ -66,6 +66,12 @@ def prepare() -> None:
         parts.pause_image()
 
 
+def require() -> None:
+    """See that a cluster can be raised here, before anything is touched; ClusterError says what is missing."""
+    if named() is None and not kind.usable():
+        machine.require_node()
+
+
 def raise_cluster(name: str) -> Cluster:
     """Give out the first cluster of the search order. It belongs to this process, unless the user named it."""
     config = named()
