@@ -235,7 +235,7 @@ def standing(live: Manifest, uid: str, processor: str) -> Standing:
     metadata = live["metadata"]
     if metadata.get("deletionTimestamp"):
         return Standing.LEAVING
-    controller = next((owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")), None)
+    controller = _controller(live)
     if controller is None:
         labels = metadata.get("labels", {})
         ours = labels.get(MANAGED_BY_LABEL) == FIELD_MANAGER and labels.get(PROCESSOR_LABEL) == processor
@@ -249,7 +249,13 @@ def standing(live: Manifest, uid: str, processor: str) -> Standing:
 
 def is_controlled_by(live: Manifest, uid: str) -> bool:
     """Say whether the controller of an object is the one with `uid`."""
-    return any(owner.get("controller") and owner["uid"] == uid for owner in live["metadata"].get("ownerReferences", ()))
+    controller = _controller(live)
+    return controller is not None and bool(controller["uid"] == uid)
+
+
+def _controller(live: Manifest) -> Manifest | None:
+    """Return the owner that controls an object, or None."""
+    return next((owner for owner in live["metadata"].get("ownerReferences", ()) if owner.get("controller")), None)
 
 
 def _place(manifest: Manifest) -> Place:

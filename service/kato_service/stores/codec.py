@@ -81,6 +81,7 @@ def dump_session(session: Session, *, beside: frozenset[str] = frozenset()) -> b
         if (value := getattr(session, name)) != default and name != "pending" and name not in beside
     }
     if pending is None:
+        # A store that keeps nothing beside it writes as ever, for a service of an earlier build to read.
         return orjson.dumps({"session": written} if beside else {"session": written, "pending": None})
     operations = orjson.Fragment(dump_operations(pending.operations))
     return orjson.dumps(
