@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from kato_operator.local import processes
+from kato_operator.local.processes import Identity
 from tests.support.eventually import eventually
 from tests.support.guardian import ROOT
 
@@ -32,17 +34,10 @@ def test_what_tests_started_ends_when_pytest_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as test:
         assert test.stdout is not None
         guarded, other = (psutil.Process(int(test.stdout.readline())) for _ in homes)
+        identity = Identity(guarded.pid, guarded.create_time())
         try:
             os.kill(test.pid, signal.SIGKILL)
-            eventually(lambda: has_ended(guarded), timeout=60)
+            eventually(lambda: not processes.alive(identity), timeout=60)
             assert other.is_running()
         finally:
             other.kill()
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Say whether a process is gone or a zombie."""
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True

@@ -130,12 +130,22 @@ def test_a_taken_port_is_passed_over_or_named(kato: Kato) -> None:
         assert f"no port of {taken}-{taken} is free" in closed.err
 
 
+def held_back(directory: Path) -> Path:
+    """Have instances with `directory` on PYTHONPATH wait as they begin, 60 s at most; return the file that ends it."""
+    go = directory / "go"
+    (directory / "sitecustomize.py").write_text(
+        f"""import os, time
+end = time.monotonic() + 60
+while "KATO_INSTANCE" in os.environ and not os.path.exists({str(go)!r}) and time.monotonic() < end:
+    time.sleep(0.01)  # between two looks for a file: nothing else reaches a process that has not begun
+"""
+    )
+    return go
+
+
 def test_a_port_that_is_lost_between_choosing_and_listening_is_chosen_again(kato: Kato, tmp_path: Path) -> None:
     port = free_port()
-    go = tmp_path / "go"
-    held = f"'KATO_INSTANCE' in os.environ and not os.path.exists({str(go)!r})"
-    waiting = f"import os, time\nwhile {held}:\n    time.sleep(0.01)\n"
-    (tmp_path / "sitecustomize.py").write_text(waiting)
+    go = held_back(tmp_path)
     starting = kato.begin("start", "--id", "a", "--port", str(port), PYTHONPATH=str(tmp_path))
     eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
     with socket.create_server(("127.0.0.1", port)):
@@ -237,9 +247,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(kato: Kato) -> None:
 
 
 def test_ctrl_c_during_a_start_leaves_nothing(kato: Kato, tmp_path: Path) -> None:
-    # The instance itself starts slowly, so that Ctrl-C surely comes before it answers.
-    slow = "import os, time\nif 'KATO_INSTANCE' in os.environ:\n    time.sleep(60)\n"
-    (tmp_path / "sitecustomize.py").write_text(slow)
+    held_back(tmp_path)  # Ctrl-C surely comes before the instance answers
     starting = kato.begin("start", "--id", "a", PYTHONPATH=str(tmp_path))
     eventually(lambda: list(processes.discover(kato.home)), timeout=60, interval=0.01)
     starting.send_signal(signal.SIGINT)

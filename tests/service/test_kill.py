@@ -269,7 +269,7 @@ def run_kills(service: ServiceProcess, kills: int, recount: Recount) -> None:
             writer.open(api)
     for _ in range(kills):
         one_kill(service, crew, rng.expovariate(1 / 0.15), recount)
-    acknowledged = sum(writer.acknowledged.total() for writer in crew)
+    acknowledged = total_of(crew)
     print(f"{kills} kills, {acknowledged} acknowledged learnings, all there and none twice")  # noqa: T201 - the count
     assert service.stop() == 0
 

@@ -59,7 +59,7 @@ def named() -> Path | None:
 
 def prepare() -> None:
     """Build whatever the first step of the search order that applies will need."""
-    if named() is None and not kind.usable():
+    if _is_local():
         machine.require_node()
         parts.programs()
         parts.tools()
@@ -68,8 +68,13 @@ def prepare() -> None:
 
 def require() -> None:
     """See that a cluster can be raised here, before anything is touched; ClusterError says what is missing."""
-    if named() is None and not kind.usable():
+    if _is_local():
         machine.require_node()
+
+
+def _is_local() -> bool:
+    """Say whether the search order leads to the local node."""
+    return named() is None and not kind.usable()
 
 
 def raise_cluster(name: str) -> Cluster:

@@ -23,18 +23,7 @@ from tests.support.stores import mongo_server
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = "FROM scratch\nADD root.tar /\n"
 PATH = "ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\n"
-MONGOD = """\
-#!/bin/sh
-# Takes mongod's options and starts what speaks its protocol.
-while [ $# -gt 0 ]; do
-  case "$1" in
-    --port) port=$2 ;;
-    --dbpath) data=$2 ;;
-  esac
-  shift
-done
-exec java -Xmx256m -cp "/opt/mongo:/opt/mongo/*" MongoProtocolServer 0.0.0.0 "$port" "$data/data.mv"
-"""
+MONGOD = mongo_server.mongod_script("/opt/mongo", address="0.0.0.0", memory="-Xmx256m")  # noqa: S104 - of its pod alone
 WITH_MONGOD = f"""\
 {DOCKERFILE}{PATH}COPY mongo /opt/mongo
 COPY --chmod=755 mongod /usr/local/bin/mongod

@@ -59,21 +59,28 @@ def protocol_server() -> Path:
         raise StoresError(f"these tests need mongod on PATH, or what speaks its protocol: {error}") from error
 
 
+def mongod_script(classes: str, *, address: str, memory: str) -> str:
+    """Return a script by mongod's name: it takes its options and starts the server whose classes lie in `classes`."""
+    return f"""\
+#!/bin/sh
+# Takes mongod's options and starts what speaks its protocol.
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --port) port=$2 ;;
+    --dbpath) data=$2 ;;
+  esac
+  shift
+done
+exec java {memory} -cp "{classes}:{classes}/*" {MAIN} {address} "$port" "$data/data.mv"
+"""
+
+
 def mongod(directory: Path) -> Path:
-    """Return a directory with a `mongod`: this machine's, or what takes the options that kato gives it and serves."""
+    """Return a directory with a `mongod`: this machine's, or the script for what speaks its protocol."""
     if program := shutil.which("mongod"):
         return Path(program).parent
-    classes = protocol_server()
     script = directory / "mongod"
-    script.write_text(
-        f"""#!/bin/sh
-while test $# -gt 0; do
-    case $1 in --port) port=$2 ;; --bind_ip) address=$2 ;; --dbpath) data=$2 ;; *) exit 2 ;; esac
-    shift 2
-done
-exec java {MEMORY} -cp '{classes}:{classes}/*' {MAIN} "$address" "$port" "$data/data.mv"
-"""
-    )
+    script.write_text(mongod_script(str(protocol_server()), address="127.0.0.1", memory=MEMORY))
     script.chmod(0o755)
     return directory
 
