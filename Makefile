@@ -19,6 +19,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PYTEST := $(BIN)/python -m pytest -q
 # Where it is set, each of the many processes that are started here would compile this project's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
+# What mypy knows of the libraries holds for every working copy; it goes by their versions itself.
+export MYPY_CACHE_DIR ?= $(HOME)/.cache/kato-operator/mypy
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -66,11 +68,12 @@ check-rust: $(VENV)/.dev ## format, lint and unit tests of the fast matcher's cr
 	@$(call RUST_CHECK,clippy,--quiet --locked --all-targets --features python -- -D warnings)
 	cd $(CRATE) && ./with-cargo cargo test --quiet --locked
 
-# In the files' order: by the number of their tests, which is pytest-xdist's own, the slowest would come last and alone.
+# Two workers for each of two cores: half of these tests' time goes by waiting. In the files' order: by the number of
+# their tests, which is pytest-xdist's own, the slowest would come last and alone.
 test: $(VENV)/.dev ## every test, those on a real Kubernetes too, raised for them (Debian, root)
 	$(MAKE) --jobs=2 --output-sync=target check check-rust
 	$(BIN)/python -m tests.support.stores
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' \
+	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m 'not long' \
 		$(addprefix --ignore=,$(FAST_TESTS) $(OPERATOR_TESTS) $(END_TO_END_TESTS) $(OTHER_CLUSTER_TESTS)) tests
 	$(MAKE) test-cluster
 

@@ -16,6 +16,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def project_images() -> list[Image]:
     if sys.version_info[:2] != PYTHON:
         raise ClusterError(f"images need wheels for Python {'.'.join(map(str, PYTHON))}: run the tests with that one")
     wheels = [dependency_wheels(), own_wheel()]
-    return [image(name, ROOT / dockerfile, wheels) for name, dockerfile in DOCKERFILES.items()]
+    with ThreadPoolExecutor() as pool:  # each build waits for one program after the other
+        return list(pool.map(lambda name: image(name, ROOT / DOCKERFILES[name], wheels), DOCKERFILES))
 
 
 def image(name: str, dockerfile: Path, wheels: list[Path]) -> Image:
