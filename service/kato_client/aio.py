@@ -207,7 +207,7 @@ class AsyncKatoClient:
         return cast("dict[str, Any]", (await self._call(get(on(session_id, "percept-data"))))["percept_data"])
 
     async def cognition_data(self, session_id: str | None = None) -> dict[str, Any]:
-        """Return what a session has in mind: its STM, what it has accumulated, what it last expected."""
+        """Return what a session has in mind: its STM, what it has accumulated, what it expects."""
         return cast("dict[str, Any]", (await self._call(get(on(session_id, "cognition-data"))))["cognition_data"])
 
     async def pattern(self, name: str, *, node_id: str) -> answers.Pattern:

@@ -63,32 +63,95 @@ def frequencies(api: httpx.Client, user: str) -> Counter[str]:
     return Counter({pattern["name"]: pattern["frequency"] for pattern in found})
 
 
+class Walk:
+    """One session's way over the replicas and what it must hold: whatever was acknowledged is seen by the next one."""
+
+    def __init__(self, apis: list[httpx.Client], session_id: str, seed: int) -> None:
+        self._apis, self._path = itertools.cycle(apis), f"/sessions/{session_id}"
+        self._rng = random.Random(seed)  # noqa: S311 - a test's choices
+        self._stm: list[list[str]] = []
+        self._learned: Counter[str] = Counter()
+        self._percept: tuple[list[str], str] | None = None
+        self._threshold: float | None = None
+
+    def step(self) -> None:
+        """Do or look at something, by the next replica."""
+        looks = (
+            self.cognition,
+            self.configuration,
+            self.finalize,
+            self.given,
+            self.percept,
+            self.predictions,
+            self.stm,
+        )
+        choice = self._rng.random()
+        if choice < 0.4 or not self._stm:
+            self.observe()
+        elif choice < 0.6 and len(self._stm) > 1:
+            self.learn()
+        elif choice < 0.65:
+            self.configure()
+        else:
+            self._rng.choice(looks)()
+
+    def observe(self) -> None:
+        symbol, unique_id = f"s{self._rng.randrange(6)}", f"u{self._rng.randrange(10**6)}"
+        answer = self._asked("POST", "observe", {"strings": [symbol], "unique_id": unique_id})
+        self._stm.append([symbol])
+        self._percept = ([symbol], unique_id)
+        assert answer["stm_length"] == len(self._stm)
+
+    def learn(self) -> None:
+        self._learned[self._asked("POST", "learn")["pattern_name"]] += 1
+        self._stm = []
+
+    def configure(self) -> None:
+        self._threshold = self._rng.randrange(10) / 10
+        self._asked("PUT", "config", {"recall_threshold": self._threshold})
+
+    def configuration(self) -> None:
+        if self._threshold is not None:
+            assert self._asked("GET", "config")["config"]["recall_threshold"] == self._threshold
+
+    def stm(self) -> None:
+        assert self._asked("GET", "stm")["stm"] == self._stm
+
+    def percept(self) -> None:
+        if self._percept is not None:
+            found = self._asked("GET", "percept-data")["percept_data"]
+            assert (found["strings"], found["unique_id"]) == self._percept
+
+    def finalize(self) -> None:
+        assert self._asked("POST", "finalize-training")["patterns_processed"] == len(self._learned)
+
+    def given(self) -> None:
+        body = {"stm": [["s0"], ["s1"]], "recall_threshold": 0.0, "max_predictions": 10000}
+        found = self._asked("POST", "predictions", body)["predictions"]
+        assert {f"PTRN|{each['name']}": each["frequency"] for each in found} == self._learned
+
+    def predictions(self) -> None:
+        """What the session expects is what the next replica recalls by an STM like its."""
+        expected = self._asked("GET", "predictions")["predictions"]
+        assert self._asked("POST", "predictions", {"stm": self._stm})["predictions"] == expected
+
+    def cognition(self) -> None:
+        found = self._asked("GET", "cognition-data")["cognition_data"]
+        assert found["short_term_memory"] == self._stm
+        assert self._asked("POST", "predictions", {"stm": self._stm})["predictions"] == found["predictions"]
+
+    def _asked(self, method: str, what: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = next(self._apis).request(method, f"{self._path}/{what}", json=body).raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+
 def alternate(replicas: list[ServiceProcess], calls: int, session_id: str, seed: int) -> None:
-    """Observe, learn and look by another replica each time; whatever was acknowledged is there."""
-    rng = random.Random(seed)  # noqa: S311 - a test's choices
-    stm: list[list[str]] = []
-    learned: Counter[str] = Counter()
-    path = f"/sessions/{session_id}"
+    """Observe, learn and look by another replica each time."""
     with ExitStack() as held:
-        apis = itertools.cycle([held.enter_context(replica.client()) for replica in replicas])
-        for call in range(calls):
-            api = next(apis)
-            choice = rng.random()
-            if choice < 0.4 or not stm:
-                symbol = f"s{rng.randrange(6)}"
-                answer = api.post(f"{path}/observe", json={"strings": [symbol]}).raise_for_status().json()
-                stm.append([symbol])
-                assert answer["stm_length"] == len(stm)
-            elif choice < 0.6 and len(stm) > 1:
-                name = api.post(f"{path}/learn").raise_for_status().json()["pattern_name"]
-                learned[name] += 1
-                stm = []
-            elif choice < 0.8:
-                assert api.get(f"{path}/stm").raise_for_status().json()["stm"] == stm, call
-            elif learned:
-                body = {"stm": [["s0"], ["s1"]], "recall_threshold": 0.0, "max_predictions": 10000}
-                found = api.post(f"{path}/predictions", json=body).raise_for_status().json()["predictions"]
-                assert {f"PTRN|{each['name']}": each["frequency"] for each in found} == learned, call
+        walk = Walk([held.enter_context(replica.client()) for replica in replicas], session_id, seed)
+        for _ in range(calls):
+            walk.step()
 
 
 def test_a_session_reads_its_own_writes_on_any_replica(replicas: Replicas) -> None:

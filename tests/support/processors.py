@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import httpx
+
+from kato_service.api import applications
+from kato_service.api.front_door import Guard
 from kato_service.engine.oracle import OracleMatcher
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.model import Answer, Observation, Session
@@ -72,6 +76,13 @@ async def new_session(processor: Processor, node: str = "alice", **config: objec
     session = processor.sessions.new(node, config=config)
     await processor.sessions.keep(session)
     return session.id
+
+
+def client(processor: Processor) -> httpx.AsyncClient:
+    """Return a client of the processor's API without a network; errors that nobody has thought of are answered."""
+    app = applications.api(applications.new_monitor(processor), Guard((), 10_000, processor.id))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 
 def seen(*strings: str, **more: object) -> Observation:

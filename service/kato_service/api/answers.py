@@ -377,7 +377,7 @@ class Cognition(Answer):
 
 
 class CognitionData(Who):
-    """What the session has in mind: its memory, what it has accumulated, and what it last expected."""
+    """What the session has in mind: its memory, what it has accumulated, and what it expects."""
 
     model_config = example(
         cognition_data={

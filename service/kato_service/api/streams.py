@@ -189,16 +189,16 @@ async def percept_data(session_id: SessionId, request: Request) -> Json:
 
 @router.get("/sessions/{session_id}/cognition-data", response_model=answers.CognitionData, responses=documented(404))
 async def cognition_data(session_id: SessionId, request: Request) -> Json:
-    """Show what the session has in mind: its short-term memory, what it has accumulated, and what it last expected."""
+    """Show what the session has in mind: its short-term memory, what it has accumulated, and what it expects."""
     processor = serving(request)
-    session = await processor.sessions.open(session_id)
-    last = await predicting.last_predictions(processor, session)
+    predicted = await predicting.predict(processor, session_id, {})
+    session = predicted.session
     data = {
         "short_term_memory": session.stm,
         "emotives": session.observed_emotives,
         "metadata": session.observed_metadata,
         "symbols": sorted({symbol for event in session.stm for symbol in event}),
-        "predictions": orjson.loads(last)["predictions"],
+        "predictions": orjson.loads(predicted.body)["predictions"],
     }
     return Json({"cognition_data": data, **_who(processor, session)})
 

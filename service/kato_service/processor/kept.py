@@ -1,6 +1,7 @@
 """The predictions last computed for each session, as bytes. Called by `predict`.
 
-Kept in this process only, within a bound: whoever finds none computes them again.
+Kept in this process only, within a bound: whoever finds none, or those of other inputs, computes them. So it is of no
+account what another replica has kept, nor that what a session leaves here that ended there is crowded out by others.
 """
 
 from __future__ import annotations

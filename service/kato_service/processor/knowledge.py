@@ -103,7 +103,8 @@ class Knowledge:
     async def commit(self, operations: Sequence[Operation]) -> int:
         """Return when the log and the matcher hold `operations`; the answer is an entry by which both do.
 
-        Operations whose op_id the log holds already count no second time. None at all is a barrier.
+        Operations whose op_id the log holds already count no second time. None at all: what this process was asked to
+        commit before is done; what other replicas have appended may not be read yet.
 
         Raises:
             StoreUnavailable: nothing of it is known to be kept; asking again with the same op_ids is safe.

@@ -101,11 +101,16 @@ async def clear_all(processor: Processor, session_id: str) -> Session:
 
 
 async def finalize_training(processor: Processor, session_id: str) -> Trained:
-    """Return when everything learned so far in the node's KB is durable, in the index and folded."""
+    """Return when everything learned so far in the node's KB, on whatever replica, is durable, in the index and folded.
+
+    Raises:
+        SessionNotFound, StoreUnavailable.
+    """
     session = await processor.sessions.open(session_id)
     started = time.perf_counter()
     knowledge = await processor.library.open(session.node)
-    await knowledge.commit(())
+    await knowledge.catch_up()
+    await knowledge.reach(session.seq)
     await knowledge.fold()
     patterns = knowledge.matcher.totals().total_unique_patterns
     return Trained(session.node, patterns, (time.perf_counter() - started) * 1000)

@@ -58,13 +58,6 @@ async def keep_up(processor: Processor, session: Session) -> None:
         await _ask_and_keep(processor, session, parameters)
 
 
-async def last_predictions(processor: Processor, session: Session) -> bytes:
-    """Return the predictions last computed for the session; computed now where none are kept."""
-    if kept := processor.kept.get(session.id):
-        return kept.body
-    return await _ask_and_keep(processor, session, processor.parameters.resolve(session.config))
-
-
 async def _ask_and_keep(processor: Processor, session: Session, parameters: Parameters) -> bytes:
     knowledge = await processor.library.read(session.node)
     kept = processor.kept.get(session.id)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
-from kato_service.api import applications
-from kato_service.api.front_door import Guard
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.kept import Kept, KeptPredictions
-from kato_service.processor.processor import Processor
 from kato_service.stores.memory import VolatileSessions
 from kato_spec.parameters import Parameters
-from tests.support.processors import World
-
-
-def client(processor: Processor) -> httpx.AsyncClient:
-    app = applications.api(applications.new_monitor(processor), Guard((), 10_000, processor.id))
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+from tests.support.processors import World, client
 
 
 class BrokenSessions(VolatileSessions):
