@@ -10,7 +10,7 @@ import asyncio
 import signal
 import socket
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from kato_service.api.front_door import Guard
 from kato_service.api.monitor import Monitor
 from kato_service.api.server import BACKLOG, Config, Server
 from kato_service.engine.matcher import new_matcher
+from kato_service.processor import background
 from kato_service.processor.errors import InvalidRecord
 from kato_service.processor.ports import MemoryStore, SessionStore, Sharing
 from kato_service.processor.processor import Processor
@@ -160,17 +161,20 @@ async def _serve(
         asyncio.create_task(server.serve(sockets=[listener.socket]))
         for server, listener in zip(servers, listeners, strict=True)
     ]
-    try:
+    async with AsyncExitStack() as last_first:  # each is done whatever became of those below it
+        last_first.push_async_callback(processor.stop)
+        last_first.push_async_callback(background.end, sampling)
+        last_first.push_async_callback(_drain, processor, servers, serving)
         await _start_and_wait(settings, processor, record, listeners, stop)
-    finally:
-        processor.draining = True
-        for server in servers:
-            server.should_exit = True
-        await asyncio.gather(*serving)
-        sampling.cancel()
-        with suppress(asyncio.CancelledError):
-            await sampling
-        await processor.stop()
+
+
+async def _drain(processor: Processor, servers: list[Server], serving: list[asyncio.Task[None]]) -> None:
+    """Take no new work and return when what is in flight has been answered."""
+    processor.draining = True
+    for server in servers:
+        server.should_exit = True
+    await asyncio.wait(serving)
+    await asyncio.gather(*serving)  # raises what one has failed by
 
 
 async def _start_and_wait(

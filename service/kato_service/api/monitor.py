@@ -14,6 +14,7 @@ import psutil
 
 from kato_service.api.meter import Meter
 from kato_service.api.shown import moment
+from kato_service.processor import background
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.processor import Processor
 
@@ -50,7 +51,7 @@ class Monitor:
     async def run(self) -> None:
         """Take a sample now and one every `INTERVAL` seconds, until cancelled."""
         while True:
-            await self.collect()
+            await background.attempt("sample", self.collect())
             await asyncio.sleep(INTERVAL)
 
     async def collect(self) -> Sample:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack
 
 import structlog
 
 from kato_service.engine.model import Learning, Matcher
 from kato_service.engine.naming import shown_name
+from kato_service.processor import background
 from kato_service.processor.declarations import Declarations
 from kato_service.processor.directives import Directives
 from kato_service.processor.errors import StillLoading, StoreUnavailable
@@ -23,7 +24,6 @@ from kato_service.processor.parameters import LiveParameters
 from kato_service.processor.ports import Clock, Ids, MemoryStore, SessionStore, Sharing
 from kato_service.processor.replicas import Replicas
 from kato_service.processor.sessions import Sessions
-from kato_spec.errors import KatoError
 from kato_spec.records import ParametersRecord, StateRecord
 
 DEFAULT_NODE = "default"
@@ -98,18 +98,14 @@ class Processor:
 
     async def stop(self) -> None:
         """Fold the memory and close the stores; requests have ended by now."""
-        if self._sweeper:
-            self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
-        if self.replicas:
-            await self.replicas.stop()
-        try:
-            await self.library.close()
-        except StoreUnavailable as error:  # the log has it all
-            log.warning("not_folded", error=str(error))
-        await self._memory.close()
-        await self._store.close()
+        async with AsyncExitStack() as last_first:  # each is done whatever became of those below it
+            last_first.push_async_callback(self._store.close)
+            last_first.push_async_callback(self._memory.close)
+            last_first.push_async_callback(self._close_library)
+            if self.replicas:
+                last_first.push_async_callback(self.replicas.stop)
+            if self._sweeper:
+                last_first.push_async_callback(background.end, self._sweeper)
 
     def check_loaded(self) -> None:
         """Raise `StillLoading` while the memory is not whole."""
@@ -204,6 +200,12 @@ class Processor:
         if self.replicas:
             self.replicas.learned(node, seq)
 
+    async def _close_library(self) -> None:
+        try:
+            await self.library.close()
+        except StoreUnavailable as error:  # the log has it all
+            log.warning("not_folded", error=str(error))
+
     async def _load(self, record: ParametersRecord | None) -> None:
         await self.directives.take_up()
         if record is not None:
@@ -220,8 +222,5 @@ class Processor:
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            try:
-                await self.look()
-                await self.sweep()
-            except KatoError as error:
-                log.warning("sweep_failed", error=str(error))
+            await background.attempt("look", self.look())
+            await background.attempt("sweep", self.sweep())

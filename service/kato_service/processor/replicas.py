@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from kato_service.processor import background
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.events import WAITING, Event, Events
 from kato_service.processor.library import Library
@@ -59,6 +60,7 @@ class Replicas:
         self._telling: asyncio.Task[Any] | None = None
         self._wanted: dict[str, int] = {}
         self._missed = asyncio.Event()
+        self._listened = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def learned(self, node: str, seq: int) -> None:
@@ -113,20 +115,19 @@ class Replicas:
         await self._wakeups.publish(MESSAGE.dump_json(message))
 
     async def _listen_for_ever(self) -> None:
-        before = False
         while True:
-            try:
-                async for message in self._wakeups.messages():
-                    if message is not None:
-                        await self._hear(message)
-                    else:
-                        self._missed.set()
-                        if before:
-                            self._events.missed()
-                        before = True
-            except StoreUnavailable as error:
-                log.warning("listening_failed", error=str(error))
+            await background.attempt("listening", self._listen())
             await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _listen(self) -> None:
+        async for message in self._wakeups.messages():
+            if message is not None:
+                await self._hear(message)
+            else:
+                self._missed.set()
+                if self._listened:
+                    self._events.missed()
+                self._listened = True
 
     async def _hear(self, message: bytes) -> None:
         """Do what one message asks for: its events are told after what was learned before them."""
@@ -176,13 +177,8 @@ class Replicas:
             seconds = LOOK_SECONDS if await self._quietly(self._library().catch_up()) else AGAIN_SECONDS
 
     async def _quietly(self, work: Awaitable[None]) -> bool:
-        """Say whether it could be done; when the store is away, it is made up for later."""
-        try:
-            await work
-        except StoreUnavailable as error:
-            log.warning("catching_up_failed", error=str(error))
-            return False
-        return True
+        """Say whether it could be done; what could not is made up for later."""
+        return await background.attempt("catching_up", work)
 
     def _spawn(self, work: Coroutine[None, None, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
@@ -193,4 +189,4 @@ class Replicas:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task_failed", error=repr(error))
+            log.error("task_failed", exc_info=error)
