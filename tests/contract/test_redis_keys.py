@@ -11,7 +11,7 @@ import pytest
 from kato_service.processor.errors import UnsupportedSchema
 from kato_service.processor.model import Answer, Declaration, Session
 from kato_service.stores.redis_link import RedisLink
-from kato_service.stores.redis_sessions import GRACE_SECONDS, RedisSessions
+from kato_service.stores.redis_sessions import GRACE_SECONDS, SWEPT, RedisSessions
 from kato_spec.keys import key_prefix
 from kato_spec.records import DeclarationRecord
 from tests.contract.test_session_store import NOW, full, session
@@ -87,6 +87,20 @@ async def test_a_write_that_runs_twice_counts_once(store: RedisSessions) -> None
     assert await store.replace(session("one", version="v2"), "v1")
     assert await store.replace(session("one", version="v2"), "v1")
     assert not await store.replace(session("one", version="v3"), "v1")
+
+
+async def test_answers_that_have_expired_go_in_one_sweep_however_many(
+    store: RedisSessions, server: RedisServer, prefix: str
+) -> None:
+    long = 10**6
+    await store.create(session("one", ttl=long, version="v0"), limit=0, now=NOW)
+    for index in range(2 * SWEPT + 2):
+        answer = Answer(f"k{index}", "r", b"{}", NOW + (10 if index else 11))
+        await store.replace(session("one", ttl=long, version=f"v{index + 1}"), f"v{index}", answer)
+    assert list(await store.expire(NOW + 10)) == []
+    with server.client() as client:
+        assert client.hkeys(f"{prefix}answers:p.one") == [b"k0"]
+        assert client.zrange(f"{prefix}answers", 0, -1) == [b"p.one:k0"]
 
 
 async def test_the_record_of_a_session_that_redis_forgot_goes_with_the_sweep(

@@ -165,19 +165,20 @@ return page
 # ARGV: prefix, now -> ZCOUNT
 COUNT = "return redis.call('ZCOUNT', ARGV[1] .. 'expiry', '(' .. ARGV[2], '+inf')"
 
-# ARGV: prefix, now, most -> how many there were, values...
+# ARGV: prefix, now, most -> how many sessions or answers there were, whichever were more, values...
 EXPIRE = (
     _COMMON
     + """
 local due = redis.call('ZRANGEBYSCORE', P .. 'expiry', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])
-local gone = {#due}
+local answers = redis.call('ZRANGEBYSCORE', P .. 'answers', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])
+local gone = {math.max(#due, #answers)}
 for _, member in ipairs(due) do
   local id, node = string.match(member, '^([^\\n]*)\\n(.*)$')
   local value = value_of(id)
   if value then gone[#gone + 1] = value end
   remove(id, node)
 end
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'answers', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do
+for _, member in ipairs(answers) do
   local id, key = string.match(member, '^([^:]*):(.*)$')
   redis.call('HDEL', P .. 'answers:' .. id, key)
   redis.call('ZREM', P .. 'answers', member)

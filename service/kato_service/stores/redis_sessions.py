@@ -20,7 +20,7 @@ from kato_service.stores.redis_link import RedisLink
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
 GRACE_SECONDS = 3600  # that Redis keeps a key beyond its session, for a replica to sweep it and say so
-SWEPT = 500  # sessions in one script: Redis answers nobody else meanwhile
+SWEPT = 500  # sessions, and answers, in one script: Redis answers nobody else meanwhile
 TIME = 24  # bytes of a time in a session's value
 IN_HEAD = frozenset({"version", "last_activity", "expires_at"})  # of a session, before its JSON
 
