@@ -75,7 +75,7 @@ class Knowledge:
         self._writing = False
 
     async def load(self, report: Callable[[int], None] = lambda _: None, *, told: bool = False) -> None:
-        """Read the whole KB from the store; `report` hears how many patterns each chunk brought.
+        """Read the whole KB from the store; `report` hears after each chunk how many patterns have been read.
 
         `told`: what the log still holds was learned while this replica served, so `learned` hears of it.
         """
@@ -86,9 +86,11 @@ class Knowledge:
                 if await self._off_loop(self._restore, matcher, snapshot):
                     report(matcher.totals().total_unique_patterns)
                 else:
+                    read = 0
                     async for chunk in snapshot.patterns:
                         await self._off_loop(matcher.load, chunk, {})
-                        report(len(chunk))
+                        read += len(chunk)
+                        report(read)
                     await self._off_loop(matcher.load, (), snapshot.vectors)
                 entries = await self._store.tail(self.node, snapshot.seq)
             except LogCompacted:

@@ -8,24 +8,28 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
 from kato_service.engine.model import Matcher
+from kato_service.processor import background
 from kato_service.processor.knowledge import Appended, Knowledge, Learned
 from kato_service.processor.ports import Clock, MemoryStore
 
 KEPT_EMPTY = 1024
+TELL_SECONDS = 2.0  # between two lines that tell how far the start is
 FOLD_SECONDS = 5.0  # for the last folds when the process ends; the log holds what they leave
 log = structlog.get_logger()
 
 
 class Library:
-    """The processor's KBs. `loaded_patterns` counts up while they are read; `threads` match at once."""
+    """The processor's KBs. `threads` match at once."""
 
     def __init__(
         self,
@@ -37,22 +41,35 @@ class Library:
         appended: Appended = lambda _node, _seq: None,
         fold_seconds: float = FOLD_SECONDS,
     ) -> None:
-        self.loaded_patterns = 0
         self._store, self._clock, self._make, self._learned, self._appended = store, clock, make, learned, appended
         self.threads = os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="matching")
         self._bases: dict[str, Knowledge] = {}
         self._empty: OrderedDict[str, Knowledge] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Knowledge]] = {}
+        self._loaded: dict[str, int] = {}
         self._all_read = False
         self._fold_seconds = fold_seconds
 
+    @property
+    def loaded_patterns(self) -> int:
+        """How many patterns the start has read so far."""
+        return sum(self._loaded.values())
+
     async def load(self) -> None:
-        """Read every KB there is."""
-        with _no_collection():
-            for node in await self._store.nodes():
-                await self.open(node)
+        """Read every KB there is, and tell in the log how far it is."""
+        began = time.monotonic()
+        nodes = await self._store.nodes()
+        telling = asyncio.create_task(self._tell_progress(len(nodes)))
+        try:
+            with _no_collection():
+                for node in nodes:
+                    await self.open(node)
+        finally:
+            await background.end(telling)
         self._all_read = True
+        seconds = round(time.monotonic() - began, 3)
+        log.info("memory_loaded", patterns=self.loaded_patterns, nodes=len(nodes), seconds=seconds)
 
     async def open(self, node: str) -> Knowledge:
         """Return the KB of `node`, which need not exist yet, to learn."""
@@ -140,11 +157,17 @@ class Library:
             appended=self._appended,
         )
         # A KB that was not there when all were read is another replica's: what it has learned has not been told here.
-        await base.load(self._count, told=self._all_read)
+        await base.load(partial(self._note, node), told=self._all_read)
         return base
 
-    def _count(self, patterns: int) -> None:
-        self.loaded_patterns += patterns
+    def _note(self, node: str, patterns: int) -> None:
+        if not self._all_read:
+            self._loaded[node] = patterns
+
+    async def _tell_progress(self, nodes: int) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            log.info("memory_loading", patterns=self.loaded_patterns, nodes=len(self._bases), of_nodes=nodes)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ class Proxy:
         self.port = free_port()
         self.delay = 0.0
         self.dead = False
+        self._most: int | None = None
+        self._released = asyncio.Event()
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -56,6 +58,15 @@ class Proxy:
         """Close every connection and take no more."""
         self._run(self._close())
 
+    def hold(self, most: int) -> None:
+        """Let every connection stand still that has brought more than `most` bytes from the target."""
+        self._most = most
+
+    def release(self) -> None:
+        """Let all of them go on, and hold none any more."""
+        self._most = None
+        self._loop.call_soon_threadsafe(self._released.set)
+
     def connections(self) -> int:
         """Count the connections from the clients."""
         return len(self._open) // 2
@@ -84,15 +95,24 @@ class Proxy:
         self._open |= {writer, far_writer}
         pair = (writer, far_writer)
         for source, sink in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._forward(source, sink, pair))
+            task = asyncio.create_task(self._forward(source, sink, pair, answers=sink is writer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _forward(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, pair: tuple[asyncio.StreamWriter, ...]
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        pair: tuple[asyncio.StreamWriter, ...],
+        *,
+        answers: bool,
     ) -> None:
+        brought = 0
         with suppress(OSError):
             while chunk := await source.read(CHUNK):
+                brought += len(chunk)
+                if answers and self._most is not None and brought > self._most:
+                    await self._released.wait()
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if self.dead:
