@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tests.support.stores.redis_server import RedisServer
 from tests.support.stores.replicas import Replicas, Stores, running_stores
 
 WITHIN = 60.0
+ROUNDS = 4
+EXPIRING = 25  # sessions of a round
 
 
 @pytest.fixture
@@ -104,6 +106,44 @@ def test_listeners_of_every_replica_hear_all_that_happens_on_each_once(replicas:
     tell_each_other(replicas)
 
 
+def all_made(sessions: set[str]) -> Callable[[dict[str, Any]], bool]:
+    """Return what says of event after event whether each of `sessions` has been told by now."""
+    waiting = set(sessions)
+
+    def last(event: dict[str, Any]) -> bool:
+        if event["event_type"] == "session.created":
+            waiting.discard(event["data"]["session_id"])
+        return not waiting
+
+    return last
+
+
+def deleted(replicas: list[ServiceProcess]) -> int:
+    """Count the sessions whose end the replicas have told."""
+    with ExitStack() as held:
+        apis = [held.enter_context(replica.client()) for replica in replicas]
+        return sum(api.get("/metrics").raise_for_status().json()["sessions"]["total_deleted"] for api in apis)
+
+
+def test_a_session_that_expires_is_told_once_whichever_replica_sweeps_it(replicas: Replicas) -> None:
+    both = start(replicas, 2)
+    with listen(both[0]) as near, listen(both[1]) as far, both[0].client() as api, both[1].client() as other:
+        expired: list[str] = []
+        for count in range(1, ROUNDS + 1):
+            for _ in range(EXPIRING):
+                body = {"user_id": "alice", "ttl_seconds": 1}
+                expired.append(api.post("/sessions", json=body).raise_for_status().json()["session_id"])
+            eventually(lambda: deleted(both) >= count * EXPIRING, timeout=WITHIN)  # noqa: B023 - called at once
+        # What each replica tells last comes after all that it has told of those.
+        last = {new_session(each, "bob") for each in (api, other)}
+        assert deleted(both) == len(expired)
+        for socket in (near, far):
+            told = until(socket, all_made(last))
+            gone = [event["data"] for event in told if event["event_type"] == "session.destroyed"]
+            assert sorted(data["session_id"] for data in gone) == sorted(expired)
+            assert {data["reason"] for data in gone} == {"expired"}
+
+
 def test_listeners_hear_by_a_redis_cluster_too(stores: Stores, tmp_path: Path) -> None:
     redis = RedisServer(tmp_path / "redis", clustered=True)
     made = Replicas(tmp_path, Stores(redis, stores.mongo))
@@ -143,6 +183,29 @@ def test_changed_parameters_wake_the_others(replicas: Replicas) -> None:
             door.put("/internal/parameters", json=record).raise_for_status()
         message = eventually(lambda: line.get_message(timeout=0.1), timeout=WITHIN)
         assert json.loads(message["data"])["learned"] is None
+
+
+def system_status(service: ServiceProcess) -> str:
+    """Return the status in the snapshot that a new listener gets."""
+    with connect(f"ws://127.0.0.1:{service.port}/ws/events", open_timeout=WITHIN) as socket:
+        status: str = heard(socket)["data"]["system_status"]["status"]
+        return status
+
+
+def test_a_snapshot_is_as_healthy_as_health(own_stores: Stores, tmp_path: Path) -> None:
+    made = Replicas(tmp_path, own_stores, settings={"KATO_STORE_TIMEOUT_SECONDS": "3"})
+    try:
+        (service,) = start(made, 1)
+        with service.client() as api:
+            for store in (own_stores.redis, own_stores.mongo):
+                eventually(lambda: api.get("/health").json()["status"] == "healthy", timeout=WITHIN)
+                assert system_status(service) == "healthy"
+                store.stop()
+                eventually(lambda: api.get("/health").json()["status"] == "degraded", timeout=WITHIN)
+                assert system_status(service) == "degraded"
+                store.start()
+    finally:
+        made.close()
 
 
 def test_after_redis_was_away_listeners_get_a_snapshot_and_hear_again(own_stores: Stores, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from kato_service.api.monitor import Monitor
-from kato_service.api.probes import uptime
+from kato_service.api.probes import overall, uptime
 from kato_service.api.shown import moment
 from kato_service.processor.events import SNAPSHOT, Listener
 from kato_service.processor.processor import Processor
@@ -49,7 +49,7 @@ async def _snapshot(processor: Processor, monitor: Monitor) -> dict[str, Any]:
     record = processor.parameters.record
     return {
         "system_status": {
-            "status": "healthy" if processor.loaded and not processor.draining else "degraded",
+            "status": overall(await processor.issues()),
             "processor_id": processor.id,
             "name": processor.name,
             "uptime_seconds": uptime(processor),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
@@ -26,6 +27,11 @@ def _serving(request: Request) -> Processor:
 def uptime(processor: Processor) -> float:
     """Return the seconds since the processor was made."""
     return round(processor.clock.now() - processor.started_at, 3)
+
+
+def overall(issues: Sequence[str]) -> Literal["healthy", "degraded"]:
+    """Say in one word how a processor with these issues is."""
+    return "degraded" if issues else "healthy"
 
 
 async def held(processor: Processor) -> dict[str, Any]:
@@ -77,7 +83,7 @@ async def health(request: Request) -> Json:
     last = monitor.last
     return Json(
         {
-            "status": "degraded" if issues else "healthy",
+            "status": overall(issues),
             "processor_status": "loading" if not processor.loaded else "stopping" if processor.draining else "ready",
             "service_name": f"kato-{processor.id}",
             "uptime_seconds": uptime(processor),
