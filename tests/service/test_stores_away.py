@@ -1,32 +1,38 @@
-"""A store that is stopped, paused, slow or half-open: an error soon, never a hang, and it passes by itself.
+"""A store that is stopped, paused, slow, half-open or cut off: an error within 2 s, all well 5 s after it is back.
 
-The service means to answer within 2 s and to have recovered 5 s after the store's return; here only a hang fails, as
-the machine may be busy. What was measured is printed.
+Both are promises of the product, stretched by measured pressure alone. No connection and no file is left behind, what
+needs no store goes on, and what was refused while the store was known to be away has come to nothing.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from tests.support.eventually import eventually
+from tests.support.eventually import Deadline, eventually
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.proxy import Proxy
 from tests.support.stores.replicas import Replicas, Stores, running_stores
 from tests.support.stores.server import Server
 
-BOUND = 10.0  # seconds in which httpx wants an answer
-RETURNS = 60.0  # seconds in which all is well again
+ANSWER = 2.0  # seconds in which an error comes, as promised
+RECOVERY = 5.0  # seconds after the store's return in which all is well, as promised
+HANGS = 10.0  # seconds after which a call is given up: longer than the first promise can be stretched
+WAIT = 60.0  # seconds for what is not promised
 CALLERS = 24
-SLOW = 5.0
+SLOW = 3.0
+# A pool is made anew after an outage and has as many connections as calls were at work at once since: here one after
+# the other, but for a heartbeat or a sweep that meets one. What leaks adds up over the outages of this module.
+MET = 1
+SEQUENCE = ["a", "b"]
 
 
 @dataclass
@@ -39,24 +45,62 @@ class Scene:
     servers: dict[str, Server]
     user: str = ""
     session: str = ""
+    at_first: dict[str, int] = field(default_factory=dict)
 
     def begin(self, user: str) -> None:
         """Take a session of `user` and learn on it: its knowledge base is in memory then."""
-        body = {"user_id": user, "config": {"process_predictions": False}}
-        self.user = user
-        self.session = self.accepted(lambda: self.api.post("/sessions", json=body)).json()["session_id"]
-        self.accepted(self.learn)
+        self.user, self.session = user, self.open(user)
+        self.accepted(lambda: self.learn(self.session))
 
-    def learn(self) -> httpx.Response:
-        body = {"observations": [{"strings": ["a"]}, {"strings": ["b"]}], "learn_at_end": True}
-        return self.api.post(f"/sessions/{self.session}/observe-sequence", json=body)
+    def open(self, user: str) -> str:
+        """Return a new session of `user`."""
+        body = {"user_id": user, "config": {"process_predictions": False}}
+        session_id: str = self.accepted(lambda: self.api.post("/sessions", json=body)).json()["session_id"]
+        return session_id
+
+    def learn(self, session: str) -> httpx.Response:
+        body = {"observations": [{"strings": [symbol]} for symbol in SEQUENCE], "learn_at_end": True}
+        return self.api.post(f"/sessions/{session}/observe-sequence", json=body)
 
     def accepted(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         """Ask until it is accepted: a store that was away, or is starved of CPU for a second, may refuse once."""
-        return eventually(lambda: answer if (answer := ask()).status_code == 200 else None, timeout=RETURNS)
+        return eventually(lambda: answer if (answer := ask()).status_code == 200 else None, timeout=WAIT)
+
+    def all_refused(self, session: str) -> None:
+        """Let many learn at once on `session`; each is asked to come again, and soon."""
+        with ThreadPoolExecutor(CALLERS) as pool:
+            for refused in [pool.submit(promptly, lambda: self.learn(session)) for _ in range(CALLERS)]:
+                asked_to_come_again(refused.result())
+
+    def predictions(self) -> Any:  # noqa: ANN401 - as the API says
+        """Return what is predicted from a short-term memory that is given with the call."""
+        body = {"stm": [SEQUENCE[:1]], "recall_threshold": 0.0}
+        answer = promptly(lambda: self.api.post(f"/sessions/{self.session}/predictions", json=body))
+        return answer.raise_for_status().json()["predictions"]
+
+    def learned(self, user: str) -> int:
+        """Return how many learnings of `user` there are; the one pattern says it."""
+        found = self.api.get("/patterns", params={"node_id": user}).raise_for_status().json()["patterns"]
+        return sum(pattern["frequency"] for pattern in found)
 
     def ready(self) -> bool:
         return self.api.get("/readyz").status_code == 200
+
+    def held(self) -> dict[str, int]:
+        """Count the connections to each store, and all that the process has open but for connections of clients."""
+        assert self.service.process is not None
+        process = psutil.Process(self.service.process.pid)
+        with process.oneshot():
+            clients = sum(
+                bool(each.raddr) and each.laddr.port == self.service.port for each in process.net_connections()
+            )
+            files = process.num_fds() - clients
+        return {name: proxy.connections() for name, proxy in self.proxies.items()} | {"files": files}
+
+    def holds_no_more(self) -> bool:
+        """Say whether all that came with the outages so far is gone again."""
+        now = self.held()
+        return all(now[name] <= count + MET for name, count in self.at_first.items())
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +121,11 @@ def scene(own_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Itera
         held.callback(made.close)
         service = made.add(store_timeout_seconds="1").start()
         api = held.enter_context(service.client())
-        api.timeout = httpx.Timeout(BOUND)
-        yield Scene(service, api, proxies, servers)
+        api.timeout = httpx.Timeout(HANGS)
+        opened = Scene(service, api, proxies, servers)
+        opened.begin("first")
+        opened.at_first = opened.held()
+        yield opened
 
 
 def stop(scene: Scene, store: str) -> Callable[[], None]:
@@ -113,82 +160,63 @@ def asked_to_come_again(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) >= 1
 
 
-def timed(call: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
-    started = time.monotonic()
-    return call(), time.monotonic() - started
+def promptly(call: Callable[[], httpx.Response]) -> httpx.Response:
+    """Return the answer, which comes as soon as is promised."""
+    deadline = Deadline(HANGS, ANSWER)
+    answer = call()
+    if deadline.over():
+        raise deadline.failure(answer.status_code)
+    return answer
 
 
 @pytest.mark.parametrize("store", ["redis", "mongo"])
 @pytest.mark.parametrize("trouble", [stop, pause, slow, half_open, refuse])
 def test_a_store_that_is_away(scene: Scene, store: str, trouble: Callable[[Scene, str], Callable[[], None]]) -> None:
     scene.begin(f"{store}-{trouble.__name__}")
-    process = scene.service.process
+    late = f"late-{scene.user}"
+    other = scene.open(late)
+    scene.accepted(lambda: scene.learn(other))
+    process, predicted = scene.service.process, scene.predictions()
     assert process is not None
+    assert predicted
     heal = trouble(scene, store)
     try:
-        answer, first = timed(scene.learn)
-        asked_to_come_again(answer)
-        with ThreadPoolExecutor(CALLERS) as pool:
-            answers = list(pool.map(lambda _: timed(scene.learn), range(CALLERS)))
-        for answer, _ in answers:
-            asked_to_come_again(answer)
+        scene.all_refused(scene.session)
+        assert promptly(lambda: scene.api.get("/readyz")).status_code == 503
+        scene.all_refused(other)
         for path in ("/livez", "/ping", f"/symbols/stats?node_id={scene.user}"):
-            assert scene.api.get(path).status_code == 200
-        unready, wait = timed(lambda: scene.api.get("/readyz"))
-        assert unready.status_code == 503
+            assert promptly(lambda: scene.api.get(path)).status_code == 200  # noqa: B023 - called at once
         if store == "redis":
-            assert scene.api.post("/sessions", json={"user_id": "late"}).status_code == 503
+            asked_to_come_again(promptly(lambda: scene.api.post("/sessions", json={"user_id": "nobody"})))
         else:  # what the sessions hold and the index in memory knows is served
-            assert scene.api.get(f"/sessions/{scene.session}").status_code == 200
+            assert promptly(lambda: scene.api.get(f"/sessions/{scene.session}")).status_code == 200
+            assert scene.predictions() == predicted
     finally:
         heal()
-    started = time.monotonic()
-    eventually(scene.ready, timeout=RETURNS)
-    back = time.monotonic() - started
-    eventually(lambda: scene.learn().status_code == 200, timeout=RETURNS)
+    # Who asks again is served, and what a refused call has begun is finished by then.
+    eventually(lambda: scene.ready() and scene.learn(scene.session).status_code == 200, promised=RECOVERY)
     assert process.poll() is None
-    slowest = max(seconds for _, seconds in answers)
-    measured = f"503 after {first:.2f} s, of {CALLERS} at once the last after {slowest:.2f} s, /readyz {wait:.2f} s"
-    print(f"{store} {trouble.__name__}: {measured}, back in {back:.2f} s")  # noqa: T201 - the measurement
+    assert scene.predictions()
+    eventually(scene.holds_no_more, timeout=WAIT)
+    # Of the calls that met the trouble first one may have been under way, the others of its session were behind it.
+    assert 2 <= scene.learned(scene.user) <= 3
+    # Of those that came when it was known none has left anything.
+    assert scene.api.get(f"/sessions/{other}/stm").raise_for_status().json()["stm"] == []
+    scene.accepted(lambda: scene.learn(other))
+    assert scene.learned(late) == 2
 
 
 def test_a_learn_that_met_no_memory_counts_once_when_it_is_asked_again(scene: Scene) -> None:
     user = "counts-once"
-    body = {"user_id": user, "config": {"process_predictions": False}}
-    path = f"/sessions/{scene.accepted(lambda: scene.api.post('/sessions', json=body)).json()['session_id']}"
-    scene.accepted(lambda: scene.api.post(f"{path}/observe", json={"strings": ["a", "b"]}))
+    path = f"/sessions/{scene.open(user)}"
+    scene.accepted(lambda: scene.api.post(f"{path}/observe", json={"strings": SEQUENCE}))
     scene.servers["mongo"].pause()
     try:
-        asked_to_come_again(scene.api.post(f"{path}/learn"))
+        asked_to_come_again(promptly(lambda: scene.api.post(f"{path}/learn")))
     finally:
         scene.servers["mongo"].resume()
-    eventually(scene.ready, timeout=RETURNS)
-    answer = scene.api.post(f"{path}/learn")
-    if answer.status_code != 200:  # once, for a store that is starved of CPU
-        answer = scene.api.post(f"{path}/learn").raise_for_status()
-    name = answer.json()["pattern_name"]
-    pattern = scene.api.get(f"/pattern/{name}", params={"node_id": user}).raise_for_status().json()
-    assert pattern["pattern"]["pattern"]["frequency"] == 1
-
-
-def test_outages_leave_no_connection_and_no_file_behind(scene: Scene) -> None:
-    scene.begin("leaves-nothing")
-    assert scene.service.process is not None
-    process = psutil.Process(scene.service.process.pid)
-    counts: list[tuple[int, int]] = []
-    for _ in range(4):
-        for store in ("redis", "mongo"):
-            heal = half_open(scene, store)
-            try:
-                with ThreadPoolExecutor(CALLERS) as pool:
-                    list(pool.map(lambda _: scene.api.get(f"/sessions/{scene.session}/stm"), range(CALLERS)))
-                eventually(lambda: not scene.ready(), timeout=RETURNS)
-            finally:
-                heal()
-            eventually(scene.ready, timeout=RETURNS)
-        counts.append((process.num_fds(), sum(proxy.connections() for proxy in scene.proxies.values())))
-    assert counts[-1][0] <= counts[0][0] + CALLERS, counts
-    assert counts[-1][1] <= counts[0][1] + CALLERS, counts
+    eventually(lambda: scene.ready() and scene.api.post(f"{path}/learn").status_code == 200, promised=RECOVERY)
+    assert scene.learned(user) == 1
 
 
 def test_a_replica_waits_at_its_start_for_stores_that_are_away(own_stores: Stores, tmp_path: Path) -> None:
@@ -203,7 +231,7 @@ def test_a_replica_waits_at_its_start_for_stores_that_are_away(own_stores: Store
         service = made.add(store_timeout_seconds="1").spawn()
         for proxy in proxies:
             waiting = len(service.lines())
-            eventually(lambda: any("waiting" in line["event"] for line in service.lines()[waiting:]), timeout=RETURNS)  # noqa: B023 - called at once
+            eventually(lambda: any("waiting" in line["event"] for line in service.lines()[waiting:]), timeout=WAIT)  # noqa: B023 - called at once
             assert service.process is not None
             assert service.process.poll() is None
             proxy.listen()

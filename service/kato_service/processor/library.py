@@ -101,6 +101,10 @@ class Library:
         for node in await self._store.nodes():
             await (await self.open(node)).catch_up()
 
+    def check(self) -> None:
+        """Raise StoreUnavailable where nothing can be learned now, as far as is known without asking the store."""
+        self._store.check()
+
     def bases(self) -> Mapping[str, Knowledge]:
         """Return the KBs in memory, by node."""
         return self._bases

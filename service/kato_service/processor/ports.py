@@ -140,6 +140,13 @@ class MemoryStore(Protocol):
     async def nodes(self) -> Sequence[str]:
         """Return every node that has a KB, sorted."""
 
+    def check(self) -> None:
+        """Return where the store may be there, without asking it.
+
+        Raises:
+            StoreUnavailable: it is known to be away.
+        """
+
     def usage(self) -> StoreUsage:
         """Return how it is used at this moment, without asking it."""
 

@@ -202,6 +202,8 @@ class Sessions:
                     return Done(session, _repeated(answer, retry, kind), repeated=True)
                 changed, result = await step(session)
                 after = self._next(session, changed, slides=slides)
+                if after.pending:  # what cannot go to the log now is refused while nothing of it is kept
+                    self._library.check()
                 if await self.store.replace(after, session.version, self._answer(retry, result)):
                     return Done(await self._finish(after), result)
 

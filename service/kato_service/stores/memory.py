@@ -91,6 +91,9 @@ class VolatileMemory:
         """See `MemoryStore.nodes`."""
         return sorted(self._bases)
 
+    def check(self) -> None:
+        """See `MemoryStore.check`: it is never away."""
+
     def usage(self) -> StoreUsage:
         """See `MemoryStore.usage`."""
         return StoreUsage("memory")

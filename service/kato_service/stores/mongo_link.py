@@ -68,6 +68,10 @@ class MongoLink:
         """Return when a server that takes writes answers."""
         await self._remote.call(self._ping)
 
+    def check(self) -> None:
+        """Raise StoreUnavailable where it is known to be away; it is not asked."""
+        self._remote.check()
+
     def usage(self) -> StoreUsage:
         """Return how it is used at this moment."""
         return self._remote.usage(CONNECTIONS)

@@ -126,6 +126,10 @@ class MongoMemory:
         """See `MemoryStore.nodes`."""
         return sorted([document["_id"] for document in await self._all("kb", {}, ["_id"])])
 
+    def check(self) -> None:
+        """See `MemoryStore.check`."""
+        self._link.check()
+
     def usage(self) -> StoreUsage:
         """See `MemoryStore.usage`."""
         return self._link.usage()

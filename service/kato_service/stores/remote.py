@@ -58,8 +58,7 @@ class Remote:
         """
         if self._heart is None:
             self._heart = asyncio.create_task(self._beat())
-        if self._away is not None:
-            raise StoreUnavailable(self._away)
+        self.check()
         try:
             async with asyncio.timeout(max(seconds, CALL_ANSWERS * self._seconds)) as limit:
                 self._under_way.add(limit)
@@ -72,6 +71,11 @@ class Remote:
             raise StoreUnavailable(self._away or self._said(error, "no answer in time")) from error
         self._heard = asyncio.get_running_loop().time()
         return result
+
+    def check(self) -> None:
+        """Raise StoreUnavailable where the last heartbeat got no answer; the store is not asked."""
+        if self._away is not None:
+            raise StoreUnavailable(self._away)
 
     def usage(self, limit: int) -> StoreUsage:
         """Return how it is used at this moment by calls that may have `limit` connections."""

@@ -94,6 +94,9 @@ class SqliteMemory:
 
         return await self.database.run(job)
 
+    def check(self) -> None:
+        """See `MemoryStore.check`: a file is never away."""
+
     def usage(self) -> StoreUsage:
         """See `MemoryStore.usage`."""
         return self.database.usage()
