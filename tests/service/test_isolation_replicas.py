@@ -5,19 +5,25 @@ Every call goes to another replica. Two processors share the Redis and the Mongo
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 import pytest
 
+from kato_service.engine.model import PatternRecord
+from tests.support.eventually import eventually
+from tests.support.refold import Base
 from tests.support.stores.replicas import Replicas, Stores
 
 STEPS = 120
+REPLICAS = 3
 Turns = tuple[str, Iterator[httpx.Client]]  # a processor and the replica of the next call
 
 
@@ -31,6 +37,7 @@ class Subject:
     threshold: float
     session_id: str = ""
     stm: list[list[str]] = field(default_factory=list)
+    learned: list[PatternRecord] = field(default_factory=list)
 
     def open(self) -> None:
         config = {"process_predictions": False, "recall_threshold": self.threshold}
@@ -51,8 +58,10 @@ class Subject:
 
     def learn(self) -> str:
         name: str = self.api.post(f"{self.path}/learn").raise_for_status().json()["pattern_name"]
+        bare = name.removeprefix("PTRN|")
+        self.learned.append(PatternRecord(bare, tuple(map(tuple, self.stm)), 1))
         self.stm = []
-        return name.removeprefix("PTRN|")
+        return bare
 
     def known(self) -> Counter[str]:
         """Return the patterns that the session recalls with their frequencies."""
@@ -60,13 +69,24 @@ class Subject:
         found = self.api.post(f"{self.path}/predictions", json=body).raise_for_status().json()["predictions"]
         return Counter({each["name"]: each["frequency"] for each in found})
 
+    def has_statistics_of(self, patterns: list[PatternRecord]) -> None:
+        """Wait until each replica shows the statistics of `patterns`; of the last it hears by a wake-up."""
+        expected = Base(0, (), patterns).statistics()
+        for _ in range(REPLICAS):
+            eventually(functools.partial(self.shows, self.api, expected), timeout=20)
+
+    def shows(self, api: httpx.Client, expected: dict[str, Any]) -> bool:
+        """Say whether a replica shows these statistics of the user."""
+        shown = api.get("/symbols/stats", params={"node_id": self.user}).raise_for_status().json()
+        return {part: shown[part] for part in expected} == expected
+
 
 @pytest.fixture(scope="module")
 def processors(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Turns]]:
     """Two processors, of three replicas and of one."""
     with ExitStack() as held:
         made: list[Turns] = []
-        for count in (3, 1):
+        for count in (REPLICAS, 1):
             replicas = Replicas(tmp_path_factory.mktemp("isolation"), stores)
             held.callback(replicas.close)
             clients = [held.enter_context(each.client()) for each in replicas.start(count)]
@@ -112,6 +132,11 @@ def test_nothing_of_one_is_ever_seen_by_another(subjects: list[Subject]) -> None
         knowledge = learned[subject.processor, subject.user]
         knowledge[subject.learn()] += 1
         assert subject.known() == knowledge
+    for subject in subjects:
+        of_the_user = [each for each in subjects if (each.processor, each.user) == (subject.processor, subject.user)]
+        learnings = {each.name: each for other in of_the_user for each in other.learned}
+        counts = learned[subject.processor, subject.user]
+        subject.has_statistics_of([replace(learnings[name], frequency=count) for name, count in counts.items()])
 
 
 def test_a_session_of_one_processor_is_none_of_another(subjects: list[Subject]) -> None:

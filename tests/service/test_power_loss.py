@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from kato_service.stores.sqlite_memory import SqliteMemory
-from tests.service.test_kill import refold
+from tests.support.refold import refold
 from tests.support.service_process import ServiceProcess
 from tests.support.system_calls import end_traced, events, synced_when_acknowledged, traced
 
@@ -88,7 +88,7 @@ def learn_from_many_clients(service: ServiceProcess) -> None:
 
 def learned(memory: Path) -> int:
     """Count the learnings that a database holds; its log is gapless."""
-    return sum(counts.total() for counts in asyncio.run(refold(SqliteMemory(memory))).values())
+    return sum(base.total() for base in asyncio.run(refold(SqliteMemory(memory))).values())
 
 
 def acknowledged_bytes(run: Run) -> list[int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.support.stores.replicas import Replicas, Stores
 
 CLIENTS = 16
 REPLICAS = 3
+SESSIONS = 1000
 
 
 @pytest.fixture(scope="module")
@@ -267,23 +269,55 @@ async def test_a_retry_on_another_replica_counts_once(crowd: list[httpx.AsyncCli
     assert found["frequency"] == 1
 
 
-async def test_a_thousand_sessions_at_once(crowd: list[httpx.AsyncClient], user: str) -> None:
-    async def one(index: int) -> None:
-        api = crowd[index % CLIENTS]
-        body = {"user_id": f"{user}-{index % 50}", "config": {"process_predictions": False}}
-        session_id = (await api.post("/sessions", json=body)).raise_for_status().json()["session_id"]
-        other = crowd[(index + 1) % CLIENTS]
-        await other.post(f"/sessions/{session_id}/observe", json={"strings": [f"e{index}"]})
-        stm = (await api.get(f"/sessions/{session_id}/stm")).raise_for_status().json()["stm"]
-        assert stm == [[f"e{index}"]]
+async def test_a_thousand_sessions_at_once(three: list[ServiceProcess], apis: list[httpx.Client], user: str) -> None:
+    before = apis[0].get("/sessions/count").json()["active_session_count"]
+    config = {"process_predictions": False}
+    new = [{"user_id": f"{user}-{index % 50}", "config": config} for index in range(SESSIONS)]
+    made = [answer["session_id"] for answer in await all_at_once(three, ["POST /sessions"] * SESSIONS, new)]
+    events = [{"strings": [f"e{index}"]} for index in range(SESSIONS)]
+    await all_at_once([*three[1:], three[0]], [f"POST /sessions/{each}/observe" for each in made], events)
+    seen = await all_at_once(three, [f"GET /sessions/{each}/stm" for each in made], [None] * SESSIONS)
+    assert [answer["stm"] for answer in seen] == [[event["strings"]] for event in events]
+    for api in apis:
+        assert api.get("/sessions/count").json()["active_session_count"] == before + SESSIONS
 
-    before = (await crowd[0].get("/sessions/count")).json()["active_session_count"]
-    gate = asyncio.Semaphore(64)
 
-    async def gated(index: int) -> None:
-        async with gate:
-            await one(index)
+async def all_at_once(replicas: list[ServiceProcess], calls: list[str], bodies: Sequence[object]) -> list[Any]:
+    """Have all calls wait at the replicas, each by a connection of its own, and return the answers, all of them 200.
 
-    await asyncio.gather(*map(gated, range(1000)))
-    for client in crowd[:REPLICAS]:
-        assert (await client.get("/sessions/count")).json()["active_session_count"] == before + 1000
+    The replicas stand still until the last call has come, so that none is answered before.
+    """
+    come = asyncio.Semaphore(0)
+    for replica in replicas:
+        replica.pause()
+    try:
+        asked = asyncio.gather(
+            *(
+                answer_to(replica.port, call, body, come)
+                for replica, call, body in zip(itertools.cycle(replicas), calls, bodies, strict=False)
+            )
+        )
+        for _ in calls:
+            await come.acquire()
+        assert not asked.done()
+    finally:
+        for replica in replicas:
+            replica.resume()
+    return await asked
+
+
+async def answer_to(port: int, call: str, body: object, come: asyncio.Semaphore) -> Any:  # noqa: ANN401 - JSON
+    """Ask by a new connection, release `come` when the call has gone out, and return what is answered.
+
+    Without a client of HTTP, whose pool would take its time over so many connections.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    content = json.dumps(body).encode()
+    headers = f"Host: kato\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    writer.write(f"{call} HTTP/1.1\r\n{headers}\r\n\r\n".encode() + content)
+    await writer.drain()
+    come.release()
+    head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200"), (head, answer)
+    return json.loads(answer)
