@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from kato_service.processor.errors import UnsupportedSchema
 from kato_service.processor.model import Answer, Declaration, Session
@@ -17,6 +20,8 @@ from kato_spec.records import DeclarationRecord
 from tests.contract.test_session_store import NOW, full, session
 from tests.support.stores.redis_server import RedisServer
 from tests.support.stores.server import PATIENCE
+
+FIRST = Path(__file__).parent / "files" / "version-1" / "redis.json"
 
 
 @pytest.fixture
@@ -114,11 +119,46 @@ async def test_the_record_of_a_session_that_redis_forgot_goes_with_the_sweep(
     assert keys(server, prefix) == {}
 
 
+async def test_keys_of_the_first_version_are_read_and_brought_forward(
+    store: RedisSessions, server: RedisServer, prefix: str
+) -> None:
+    with server.client() as client:
+        put_first_version(client, prefix)
+    page = await store.page(node=None, after=None, limit=10, now=NOW)
+    expected = {"p.declared": session("declared"), "p.full": full("full"), "p.plain": session("plain", version="v2")}
+    assert {each.id: each for each in page.sessions} == expected
+    assert await store.unsettled() == (full("full"),)
+    assert await store.answer("p.plain", "k") == Answer("k", "r", b"{}", NOW + 86400)
+    assert [(each.record.generation, each.session_id) for each in await store.declarations()] == [(3, "p.declared")]
+    parameters = await store.parameters()
+    assert parameters is not None
+    assert parameters.parameters == {"recall_threshold": 0.5}
+    assert await store.replace(replace(full("full"), version="v2"), "v1")
+    assert await store.get("p.full") == replace(full("full"), version="v2")
+    with server.client() as client:
+        assert client.get(f"{prefix}schema") == b"2"
+
+
+def put_first_version(client: Redis, prefix: str) -> None:
+    """Write keys as the service left them when the schema version was 1."""
+    for name, held in json.loads(FIRST.read_text()).items():
+        key = f"{prefix}{name}"
+        for kind, value in held.items():
+            if kind == "string":
+                client.set(key, value)
+            elif kind == "hash":
+                client.hset(key, mapping=value)
+            elif kind == "set":
+                client.sadd(key, *value)
+            else:
+                client.zadd(key, value)
+
+
 async def test_keys_of_a_newer_version_are_refused_and_left_alone(server: RedisServer, prefix: str) -> None:
     with server.client() as client:
         client.set(f"{prefix}schema", 99)
     store = RedisSessions(RedisLink(server.url, prefix, PATIENCE))
-    with pytest.raises(UnsupportedSchema, match="99 is not allowed; allowed: at most 1"):
+    with pytest.raises(UnsupportedSchema, match="99 is not allowed; allowed: at most 2"):
         await store.create(session("one"), limit=0, now=NOW)
     await store.close()
     assert keys(server, prefix) == {}

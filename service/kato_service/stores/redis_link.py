@@ -18,9 +18,10 @@ from redis.exceptions import NoScriptError, RedisError
 
 from kato_service.processor.errors import InvalidRecord, StoreUnavailable, UnsupportedSchema
 from kato_service.processor.ports import StoreUsage
+from kato_service.stores import redis_scripts
 from kato_service.stores.remote import ANSWER_SECONDS, Remote
 
-VERSION = 1  # of what the keys hold, as `redis_scripts` describes it
+VERSION = 2  # of what the keys hold, as `redis_scripts` describes it
 CONNECTIONS = 64
 Client = Redis | RedisCluster
 
@@ -138,14 +139,15 @@ class RedisLink:
             return self._client
 
     async def _check_schema(self, client: Any) -> None:  # noqa: ANN401 - either client
-        """Note the schema version where none is noted.
+        """Note the schema version where none or an older one is noted.
+
+        What an older version wrote is read as it is and rewritten when it changes: nothing else is to be done.
 
         Raises:
             UnsupportedSchema: a newer service has written the keys; they have not been touched.
         """
         key = f"{self.prefix}schema"
-        await client.set(key, VERSION, nx=True)
-        found = int(await client.get(key))
+        found = await client.eval(redis_scripts.RAISE_SCHEMA, 1, key, VERSION)
         if found > VERSION:
             raise UnsupportedSchema(
                 f"schema version of {key}", found, f"at most {VERSION}; start the newer service that wrote it"

@@ -11,6 +11,8 @@ Every key begins with the processor's prefix and so lies in one slot. After the 
 - `bindings`: hash of uid -> declaration and its session's id as JSON. `declarations`, `declaration:<uid>` and
   `parameters` are shared with the operator (`kato_spec.keys`); `taken`: hash of uid -> the record last taken up.
 
+- `schema`: the schema version. This is 2; in a session of version 1 the JSON also held what stands in front of it.
+
 Session keys and indexes have a time to live a little beyond the sessions': where no replica is left to sweep, Redis
 itself forgets them.
 """
@@ -18,6 +20,13 @@ itself forgets them.
 from __future__ import annotations
 
 VERSION_AT = 49  # bytes of a session's value before its version
+
+# KEYS: schema; ARGV: version -> the version that was noted before, 0 for none; a newer one stays
+RAISE_SCHEMA = """
+local found = tonumber(redis.call('GET', KEYS[1]) or '0')
+if found < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return found
+"""
 
 _COMMON = """
 local P = ARGV[1]
