@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
@@ -21,11 +21,17 @@ from kato_client.errors import Unreachable
 class AsyncKatoClient:
     """Speaks to one processor at `base_url`; `token` is a bearer token, `timeout` in seconds for one attempt.
 
-    Use it as a context manager or call `close`. A busy answer (429, 503) is tried again after the time that it names,
-    at most `attempts` times in all, and so is a call without an answer where that does no harm; a call that learns or
-    observes carries an idempotency key, so that a repetition counts once. Every method raises `ApiError` when the
-    service refuses and `Unreachable` when there is no answer. Where a `session_id` is left out, the processor's
-    default session is meant. `verify` says how TLS is done where the machine's own certificates will not do.
+    Use it as a context manager or call `close`. Every method raises `ApiError` when the service refuses and
+    `Unreachable` when there is no answer. Where a `session_id` is left out, the processor's default session is meant.
+    `verify` says how TLS is done where the machine's own certificates will not do.
+
+    A busy answer (429, 503) and none at all are not the end: the call is sent again after the time that the answer
+    names, `attempts` times in all at most, as long as the waits of one call come to `patience` seconds at most (what
+    would exceed them is not begun). What reads, sets or deletes may be sent twice, and so may what observes, learns or
+    imports: it carries an idempotency key and counts once. `create_session`, `clear_stm` and `clear_all` are sent again
+    only where nothing can have been done: the connection failed, the answer is 429, or a 503 from before the work
+    (`LOADING`, `OVERLOADED`). `delete_session` that was sent again and finds no session has done its work. An export
+    is never sent again. `sleep` is what waits.
     """
 
     def __init__(
@@ -35,10 +41,12 @@ class AsyncKatoClient:
         token: str | None = None,
         timeout: float = 60.0,
         attempts: int = 4,
+        patience: float = 30.0,
         verify: ssl.SSLContext | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         url = httpx.URL(base_url)
-        self._attempts = attempts
+        self._attempts, self._patience, self._sleep = attempts, patience, sleep
         self._http = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
@@ -112,12 +120,12 @@ class AsyncKatoClient:
 
     async def extend_session(self, session_id: str, ttl_seconds: int | None = None) -> answers.Extended:
         """Give a session a new time to live, counted from now; without one, its own again."""
-        call = post(on(session_id, "extend"), present(ttl_seconds=ttl_seconds))
+        call = Call("POST", on(session_id, "extend"), present(ttl_seconds=ttl_seconds), repeatable=True)
         return cast("answers.Extended", await self._call(call))
 
     async def delete_session(self, session_id: str) -> None:
         """End a session; what it learned stays."""
-        await self._call(Call("DELETE", on(session_id)))
+        await self._call(Call("DELETE", on(session_id), repeatable=True, removes=True))
 
     async def config(self, session_id: str) -> dict[str, Any]:
         """Return a session's configuration with every key resolved."""
@@ -181,7 +189,8 @@ class AsyncKatoClient:
 
     async def finalize_training(self, session_id: str) -> answers.Trained:
         """Return when everything learned so far is durable, indexed and folded."""
-        return cast("answers.Trained", await self._call(post(on(session_id, "finalize-training"))))
+        call = Call("POST", on(session_id, "finalize-training"), {}, repeatable=True)
+        return cast("answers.Trained", await self._call(call))
 
     async def predictions(
         self,
@@ -283,21 +292,18 @@ class AsyncKatoClient:
         return await self._send(request, call)
 
     async def _send(self, request: Callable[[], httpx.Request], call: Call) -> dict[str, Any]:
-        """Ask until there is an answer that is not "busy", at most so many times."""
-        for attempt in range(1, self._attempts + 1):
-            response: httpx.Response | None = None
+        """Ask until there is an answer that stands, or patience is at its end."""
+        patience = calls.Patience(call, self._attempts, self._patience)
+        while True:
             try:
                 response = await self._http.send(request())
             except httpx.TransportError as error:
-                if attempt == self._attempts or not calls.may_repeat(call, error):
+                if (wait := patience.unanswered(error)) is None:
                     raise self._unreachable(error) from error
-            if response is not None and (response.status_code not in calls.BUSY or attempt == self._attempts):
-                if response.is_error:
-                    raise calls.refusal(response)
-                answer: dict[str, Any] = response.json()
-                return answer
-            await asyncio.sleep(calls.wait(response, attempt))
-        raise AssertionError("the last attempt returns or raises")
+            else:
+                if (wait := patience.answered(response)) is None:
+                    return patience.answer(response)
+            await self._sleep(wait)
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         return Unreachable(f"no answer from {self._http.base_url}: {error or type(error).__name__}")

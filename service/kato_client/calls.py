@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -22,9 +24,9 @@ Event = Iterable[str] | Mapping[str, Any]
 Events = Iterable[Event]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-BUSY = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
-LONGEST_WAIT = 10.0
-FIRST_WAIT = 0.1
+FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0  # seconds, where the service names none
+UNTOUCHED = frozenset({"LOADING", "OVERLOADED"})  # codes of a 503 that comes before anything is done
+GONE = "SESSION_NOT_FOUND"
 END_BYTES = 64 * 1024  # the last line of an export is shorter
 
 
@@ -35,7 +37,10 @@ def tls(url: httpx.URL) -> ssl.SSLContext | bool:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the API. A `repeatable` one does the same when it is sent twice."""
+    """One call of the API. A `repeatable` one does the same when it is sent twice.
+
+    `removes`: that it finds nothing, sent again, tells that it has done its work before.
+    """
 
     method: str
     path: str
@@ -43,6 +48,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
+    removes: bool = False
 
 
 def get(path: str, **query: object) -> Call:
@@ -112,15 +118,62 @@ def observations(events: Events) -> list[dict[str, Any]]:
     return [dict(event) if isinstance(event, Mapping) else {"strings": list(event)} for event in events]
 
 
-def may_repeat(call: Call, error: httpx.TransportError) -> bool:
-    """Say whether a call that got no answer may be sent again: it does no harm, or it never arrived."""
-    return call.repeatable or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+class Patience:
+    """When a call is sent again: `attempts` in all at most, and `seconds` of waiting in all at most."""
+
+    def __init__(self, call: Call, attempts: int, seconds: float) -> None:
+        self._call, self._attempts, self._seconds = call, attempts, seconds
+        self._sent = 1
+
+    def unanswered(self, error: httpx.TransportError) -> float | None:
+        """Return the seconds to wait before the call is sent again; None: it is not to be.
+
+        Without an answer it may be where it does no harm, or never arrived.
+        """
+        never_arrived = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        return self._wait(None) if self._call.repeatable or never_arrived else None
+
+    def answered(self, response: httpx.Response) -> float | None:
+        """Return the seconds to wait before the call is sent again; None: the answer stands."""
+        return self._wait(retry_after(response)) if self._busy(response) else None
+
+    def answer(self, response: httpx.Response) -> dict[str, Any]:
+        """Return what the answer that stands holds.
+
+        Raises:
+            ApiError: it is a refusal.
+        """
+        if not response.is_error:
+            content: dict[str, Any] = response.json()
+            return content
+        error = refusal(response)
+        if self._call.removes and self._sent > 1 and error.code == GONE:
+            return {}
+        raise error
+
+    def _busy(self, response: httpx.Response) -> bool:
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return self._call.repeatable or refusal(response).code in UNTOUCHED
+        return response.status_code == httpx.codes.TOO_MANY_REQUESTS
+
+    def _wait(self, asked: float | None) -> float | None:
+        seconds = min(FIRST_WAIT * 2 ** (self._sent - 1), LONGEST_WAIT) if asked is None else asked
+        if self._sent >= self._attempts or seconds > self._seconds:
+            return None
+        self._sent += 1
+        self._seconds -= seconds
+        return seconds
 
 
-def wait(response: httpx.Response | None, attempt: int) -> float:
-    """Return the seconds that the service asks to wait; without a number of it, longer after each attempt."""
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(float(asked) if asked.isdecimal() else FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
+def retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds that an answer asks to wait, by a number or a date; None where it names neither."""
+    asked = response.headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdecimal():
+        return float(asked)
+    try:
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+    except ValueError:
+        return None
 
 
 def refusal(response: httpx.Response) -> ApiError:

@@ -20,7 +20,7 @@ Used by the `kato` command line and by programs (spec: service.md, "Endpoints").
 WORDS = (
     ("import asyncio\nimport ssl\n", "import ssl\nimport time\n"),
     (
-        "from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence\n",
+        "from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence\n",
         "from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence\n",
     ),
     ("async def ", "def "),
@@ -28,6 +28,7 @@ WORDS = (
     ("async for ", "for "),
     ("await ", ""),
     ("asyncio.sleep", "time.sleep"),
+    ("Awaitable[None]", "None"),
     ("httpx.AsyncClient", "httpx.Client"),
     ("AsyncKatoClient", "KatoClient"),
     ("AsyncIterator", "Iterator"),

@@ -6,8 +6,10 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -74,25 +76,123 @@ def server() -> Iterator[Script]:
 
 
 @pytest.fixture
-def kato(server: Script) -> Iterator[KatoClient]:
-    with KatoClient(server.url, token="sesame") as client:  # noqa: S106 - not a real one
+def waits() -> list[float]:
+    """The seconds that the client would have waited."""
+    return []
+
+
+@pytest.fixture
+def kato(server: Script, waits: list[float]) -> Iterator[KatoClient]:
+    with KatoClient(server.url, token="sesame", sleep=waits.append) as client:  # noqa: S106 - not a real one
         yield client
 
 
-def test_busy_answers_are_tried_again_and_count_once(server: Script, kato: KatoClient) -> None:
-    server.will(503, 429, headers={"Retry-After": "0"})
+def busy(code: str) -> dict[str, Any]:
+    return {"detail": "busy", "error": {"code": code, "message": "busy"}}
+
+
+CHANGES: dict[str, Callable[[KatoClient], object]] = {
+    "create_session": lambda kato: kato.create_session("me"),
+    "clear_stm": lambda kato: kato.clear_stm("s"),
+    "clear_all": lambda kato: kato.clear_all("s"),
+}
+MAY_BE_REPEATED: dict[str, Callable[[KatoClient], object]] = {
+    "observe": lambda kato: kato.observe(["a"], session_id="s"),
+    "learn": lambda kato: kato.learn("s"),
+    "stm": lambda kato: kato.stm("s"),
+    "predictions": lambda kato: kato.predictions("s", stm=[["a"]]),
+    "update_config": lambda kato: kato.update_config("s", persistence=7),
+    "extend_session": lambda kato: kato.extend_session("s", 7),
+    "finalize_training": lambda kato: kato.finalize_training("s"),
+    "delete_session": lambda kato: kato.delete_session("s"),
+    "import_memory": lambda kato: kato.import_memory(lambda: iter([b"1"])),
+}
+
+
+def test_busy_answers_are_tried_again_and_count_once(server: Script, kato: KatoClient, waits: list[float]) -> None:
+    server.will(503, headers={"Retry-After": "12"})
+    server.will(429, headers={"Retry-After": "3"})
+    server.will(503)
     server.will(200, body={"status": "okay", "stm_length": 1})
     assert kato.observe(["a"], session_id="s")["stm_length"] == 1
     keys = {headers["Idempotency-Key"] for _, _, headers, _ in server.asked}
-    assert (len(server.asked), len(keys)) == (3, 1)
+    assert (len(server.asked), len(keys)) == (4, 1)
+    assert waits == [12.0, 3.0, 0.4]  # as asked, and where nothing is, longer after each attempt
     assert server.asked[0][3] == {"strings": ["a"], "vectors": [], "emotives": {}, "metadata": {}}
     kato.observe(["a"], session_id="s")
     assert server.asked[-1][2]["Idempotency-Key"] not in keys
 
 
+def test_a_date_to_come_again_is_a_time_to_wait(server: Script, kato: KatoClient, waits: list[float]) -> None:
+    server.will(503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    server.will(503, headers={"Retry-After": "when the cows come home"})
+    server.will(200)
+    kato.stm()
+    assert waits == [0.0, 0.2]
+    server.will(503, headers={"Retry-After": formatdate(time.time() + 3600, usegmt=True)})
+    server.will(200)
+    server.answers.pop(0)
+    with KatoClient(server.url, patience=4000, sleep=waits.append) as patient:
+        patient.stm()
+    assert 3000 < waits[2] <= 3600
+
+
+def test_patience_is_for_all_waits_together(server: Script, waits: list[float]) -> None:
+    server.will(503, body=busy("LOADING"), headers={"Retry-After": "8"})
+    with KatoClient(server.url, attempts=99, patience=20, sleep=waits.append) as kato:
+        with pytest.raises(ApiError, match="LOADING"):
+            kato.stm()
+        assert waits == [8.0, 8.0]
+        waits.clear()
+        server.answers = [(503, {"Retry-After": "21"}, b"{}")]
+        with pytest.raises(ApiError):
+            kato.stm()
+    assert not waits
+
+
+@pytest.mark.parametrize("call", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(
+    ("status", "code", "times"),
+    [
+        (429, "TOO_MANY_SESSIONS", 2),
+        (503, "LOADING", 2),
+        (503, "OVERLOADED", 2),
+        (503, "STORE_UNAVAILABLE", 1),
+        (503, "", 1),
+    ],
+)
+def test_a_change_without_a_key_is_repeated_only_where_nothing_was_done(
+    server: Script, kato: KatoClient, call: Callable[[KatoClient], object], status: int, code: str, times: int
+) -> None:
+    server.will(status, body=busy(code))
+    server.will(200, body={"session_id": "s"})
+    if times == 1:
+        with pytest.raises(ApiError, match=f"HTTP {status}"):
+            call(kato)
+    else:
+        call(kato)
+    assert len(server.asked) == times
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_a_repeated_deletion_does_not_find_is_deleted(server: Script, kato: KatoClient, lost: bool) -> None:
+    if lost:
+        server.dropped = 1
+    else:
+        server.will(503, body=busy("STORE_UNAVAILABLE"))
+    server.will(404, body=busy("SESSION_NOT_FOUND"))
+    kato.delete_session("s")
+    assert len(server.asked) == 2
+    with pytest.raises(ApiError, match="SESSION_NOT_FOUND"):
+        kato.delete_session("s")
+    server.answers = [(503, {}, b"{}"), (404, {}, json.dumps(busy("PROCESSOR_NOT_FOUND")).encode())]
+    with pytest.raises(ApiError, match="PROCESSOR_NOT_FOUND"):
+        kato.delete_session("s")
+
+
 def test_a_service_that_stays_busy_is_an_error_in_the_end(server: Script, kato: KatoClient) -> None:
     body = {"detail": "loading", "error": {"code": "LOADING", "message": "still loading"}}
-    server.will(503, body=body, headers={"Retry-After": "0"})
+    server.will(503, body=body, headers={"Retry-After": "1"})
     with pytest.raises(ApiError) as caught:
         kato.stm()
     assert (caught.value.status, caught.value.code, caught.value.message) == (503, "LOADING", "still loading")
@@ -180,26 +280,22 @@ def test_paths_bodies_and_token(server: Script, kato: KatoClient) -> None:
 
 
 async def test_the_asynchronous_client_does_the_same(server: Script) -> None:
-    server.will(503, headers={"Retry-After": "0"})
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    server.will(503, headers={"Retry-After": "11"})
     server.will(200, body={"status": "okay", "stm_length": 1})
-    async with AsyncKatoClient(server.url, token="sesame") as kato:  # noqa: S106 - not a real one
+    async with AsyncKatoClient(server.url, token="sesame", sleep=sleep) as kato:  # noqa: S106 - not a real one
         assert (await kato.observe(["a"], session_id="s"))["stm_length"] == 1
+    assert waits == [11.0]
     first, second = server.asked
     assert first == second
     assert first[2]["Idempotency-Key"]
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda kato: kato.observe(["a"], session_id="s"),
-        lambda kato: kato.learn("s"),
-        lambda kato: kato.stm("s"),
-        lambda kato: kato.predictions("s", stm=[["a"]]),
-        lambda kato: kato.update_config("s", persistence=7),
-        lambda kato: kato.import_memory(lambda: iter([b"1"])),
-    ],
-)
+@pytest.mark.parametrize("call", MAY_BE_REPEATED.values(), ids=MAY_BE_REPEATED)
 def test_a_call_that_may_be_repeated_survives_a_lost_answer(
     server: Script, kato: KatoClient, call: Callable[[KatoClient], object]
 ) -> None:
@@ -210,10 +306,7 @@ def test_a_call_that_may_be_repeated_survives_a_lost_answer(
     assert (len(keys), len(set(keys))) == (3, 1)
 
 
-@pytest.mark.parametrize(
-    "call",
-    [lambda kato: kato.create_session("me"), lambda kato: kato.clear_stm("s"), lambda kato: kato.delete_session("s")],
-)
+@pytest.mark.parametrize("call", CHANGES.values(), ids=CHANGES)
 def test_a_call_that_may_not_is_not_repeated(
     server: Script, kato: KatoClient, call: Callable[[KatoClient], object]
 ) -> None:
