@@ -229,7 +229,7 @@ def test_a_dump_holds_everything() -> None:
     for _ in range(20):
         stm = case.state()
         restored.predict(stm, case.parameters(stm))
-    restored.apply([learned(["a"], ["b"]), Deletion("op", next(copy.names()))])
+    restored.apply([learned(["a"], ["b"]), Deletion("op", copy.names()[0])])
     restored.check_memory()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from kato_service.engine.model import Events, Matcher, Operation, PatternRecord
@@ -40,10 +41,28 @@ class Twins:
         plain, fast = self.plain, self.fast
         assert fast.totals() == plain.totals()
         assert list(fast.names()) == list(plain.names())
-        assert list(fast.symbols()) == list(plain.symbols())
+        assert (fast.statistics(), fast.affinities()) == (plain.statistics(), plain.affinities())
         assert fast.vectors() == plain.vectors()
         assert all(fast.record(name) == plain.record(name) for name in plain.names())
-        assert all(fast.symbol(symbol) == plain.symbol(symbol) for symbol in plain.symbols())
+        symbols = json.loads(plain.statistics())
+        assert all(fast.symbol(symbol) == plain.symbol(symbol) for symbol in symbols)
+        self._check_pages(symbols)
+
+    def _check_pages(self, symbols: Iterable[str]) -> None:
+        names = list(self.plain.names())
+        middle = names[len(names) // 2] if names else ""
+        pages: list[tuple[str, str, str | None, int | None]] = [
+            *(
+                (after, start, None, count)
+                for after in ("", middle, "x")
+                for start in ("", "a", middle)
+                for count in (0, 3)
+            ),
+            *(("", "", symbol, None) for symbol in (*symbols, "nobody's")),
+            *((middle, "", symbol, 1) for symbol in symbols),
+        ]
+        for page in pages:
+            assert list(self.fast.names(*page)) == list(self.plain.names(*page)), page
 
 
 def records_of(matcher: Matcher) -> Iterator[PatternRecord]:

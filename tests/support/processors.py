@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httpx
 
 from kato_service.api import applications
 from kato_service.api.front_door import Guard
+from kato_service.engine.model import Events, Operation
 from kato_service.engine.oracle import OracleMatcher
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.model import Answer, Observation, Session
 from kato_service.processor.ports import MemoryStore, SessionStore
 from kato_service.processor.processor import Processor
 from kato_service.stores.memory import VolatileMemory, VolatileSessions
+from kato_spec.parameters import Parameters
 
 
 @dataclass
@@ -106,3 +110,38 @@ class FailingSessions(VolatileSessions):
         if not self.touchable:
             raise StoreUnavailable("away")
         return await super().touch(session)
+
+
+class HeldMatcher(OracleMatcher):
+    """A matcher whose predictions and listings wait, to see what may happen meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.go_on = threading.Event(), threading.Event()
+        self.applied_inside = False
+
+    def apply(self, operation: Operation) -> None:
+        self.applied_inside |= self.inside.is_set() and not self.go_on.is_set()
+        super().apply(operation)
+
+    def predict(self, stm: Events, parameters: Parameters) -> bytes:
+        self._wait()
+        return super().predict(stm, parameters)
+
+    def names(
+        self, after: str = "", start: str = "", symbol: str | None = None, count: int | None = None
+    ) -> Sequence[str]:
+        self._wait()
+        return super().names(after, start, symbol, count)
+
+    def statistics(self) -> bytes:
+        self._wait()
+        return super().statistics()
+
+    def affinities(self) -> bytes:
+        self._wait()
+        return super().affinities()
+
+    def _wait(self) -> None:
+        self.inside.set()
+        assert self.go_on.wait(10)

@@ -1,6 +1,8 @@
 //! JSON tokens exactly as orjson writes them: strings, floats, integers (form: `kato_service/engine/answer.py`).
 //!
-//! Called by `render` alone.
+//! Called by `render` and `listing`.
+
+use crate::pattern::Name;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -48,9 +50,7 @@ impl Json {
     /// Append bytes as lower-case hex digits, quoted.
     pub fn hex(&mut self, bytes: &[u8]) {
         self.bytes.push(b'"');
-        for byte in bytes {
-            self.bytes.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
+        bytes.iter().for_each(|&byte| self.bytes.extend(digits(byte)));
         self.bytes.push(b'"');
     }
 
@@ -77,7 +77,7 @@ impl Json {
             b'\r' => b'r',
             _ => {
                 self.raw("\\u00");
-                self.bytes.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                self.bytes.extend(digits(byte));
                 return;
             }
         };
@@ -118,6 +118,17 @@ impl Json {
         }
         self.bytes.push(ends[1]);
     }
+}
+
+/// A name as lower-case hex digits.
+pub fn hex_of(name: &Name) -> [u8; 2 * size_of::<Name>()] {
+    let mut text = [0; 2 * size_of::<Name>()];
+    text.chunks_exact_mut(2).zip(name).for_each(|(pair, &byte)| pair.copy_from_slice(&digits(byte)));
+    text
+}
+
+fn digits(byte: u8) -> [u8; 2] {
+    [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
 }
 
 #[cfg(test)]

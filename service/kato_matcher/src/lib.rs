@@ -22,6 +22,7 @@ mod grow;
 mod index;
 mod input;
 mod json;
+mod listing;
 mod metric;
 mod metrics;
 mod mutants;

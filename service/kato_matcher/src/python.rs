@@ -8,12 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::convert::{Learning, events, learning, name_of, parameters, record, vector};
 use crate::extras::Extras;
 use crate::index::Index;
 use crate::input::Record;
+use crate::listing::{self, Page};
 use crate::pattern::Name;
 use crate::predict;
 use crate::room::Room;
@@ -158,11 +159,18 @@ impl PyIndex {
         found.map(|found| found.into_python(py)).transpose()
     }
 
-    /// The names of all patterns, sorted.
-    fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let mut names: Vec<Name> = self.read(py, |index| index.names().copied().collect())?;
-        names.sort_unstable();
-        PyList::new(py, names.iter().map(hex))
+    /// The names, sorted: those behind `after` that begin with `start`, of patterns with `symbol`, `count` at most.
+    #[pyo3(signature = (after="", start="", symbol=None, count=None))]
+    fn names(
+        &self,
+        py: Python<'_>,
+        after: &str,
+        start: &str,
+        symbol: Option<&str>,
+        count: Option<usize>,
+    ) -> PyResult<Vec<String>> {
+        let page = Page { after, start, symbol, count: count.unwrap_or(usize::MAX) };
+        self.read(py, |index| listing::names(index, &page))
     }
 
     /// (patterns, learnings, symbol occurrences, distinct symbols).
@@ -185,14 +193,14 @@ impl PyIndex {
         })
     }
 
-    /// The distinct symbols, sorted by code point.
-    fn symbols(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        self.read(py, |index| {
-            let texts = index.symbols.numbers().map(|number| index.symbols.text(number).to_owned());
-            let mut texts: Vec<String> = texts.collect();
-            texts.sort_unstable();
-            texts
-        })
+    /// The JSON bytes of all symbols' statistics.
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.read(py, listing::statistics)?))
+    }
+
+    /// The JSON bytes of the affinities of all symbols that have any.
+    fn affinities<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.read(py, listing::affinities)?))
     }
 
     /// The symbols of the nearest learned vectors.
@@ -280,10 +288,6 @@ fn bytes_of<'py, T: Copy, const N: usize>(
         bytes.chunks_exact_mut(N).zip(numbers).for_each(|(bytes, &number)| bytes.copy_from_slice(&bytes_of(number)));
         Ok(())
     })
-}
-
-fn hex(name: &Name) -> String {
-    name.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[pymodule]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Path, Query
 
 from kato_service.api import findings, shown
@@ -12,7 +13,7 @@ from kato_service.api.context import about
 from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute
 from kato_service.api.parts import Asked, Cursor, Limit, read_cursor, write_cursor
-from kato_service.engine.model import PatternRecord
+from kato_service.engine.model import Matcher, PatternRecord
 from kato_service.engine.naming import bare_name
 from kato_service.processor.errors import PatternNotFound
 
@@ -41,60 +42,43 @@ async def patterns(
 ) -> Json:
     """List the patterns by name, page by page; `total` counts the whole knowledge base."""
     after = read_cursor(cursor, (str,))[0] if cursor else ""
-    matcher, start = knowledge.matcher, bare_name(prefix)
-    records = (matcher.record(name) for name in matcher.names() if name > after and name.startswith(start))
-    page = list(islice((record for record in records if record and _holds(record, contains)), limit))
     about(node=knowledge.node)
-    return Json(
-        {
-            "patterns": [shown.pattern(record) for record in page],
+
+    def page(matcher: Matcher) -> Mapping[str, Any]:
+        names = matcher.names(after, bare_name(prefix), contains, limit)
+        return {
+            "patterns": _listed(filter(None, map(matcher.record, names))),
             "total": matcher.totals().total_unique_patterns,
-            "next_cursor": write_cursor([page[-1].name]) if len(page) == limit else None,
-            "node_id": knowledge.node,
+            "next_cursor": write_cursor([names[-1]]) if len(names) == limit else None,
         }
-    )
+
+    return Json({**await knowledge.ask(page), "node_id": knowledge.node})
 
 
 @router.get("/symbols/stats", response_model=findings.Symbols, responses=documented())
 async def statistics(knowledge: Asked) -> Json:
     """Show every symbol's statistics and the knowledge base's totals."""
-    matcher = knowledge.matcher
-    totals = matcher.totals()
     about(node=knowledge.node)
-    return Json(
-        {
-            "symbols": {symbol: matcher.symbol(symbol) for symbol in matcher.symbols()},
-            "totals": {
-                "total_unique_patterns": totals.total_unique_patterns,
-                "total_pattern_frequencies": totals.total_pattern_frequencies,
-                "total_symbol_frequencies": totals.total_symbol_frequencies,
-                "symbols": totals.symbols,
-            },
-            "node_id": knowledge.node,
-        }
-    )
+    symbols, totals = await knowledge.ask(lambda matcher: (matcher.statistics(), matcher.totals()))
+    return Json({"symbols": orjson.Fragment(symbols), "totals": totals, "node_id": knowledge.node})
 
 
 @router.get("/symbols/affinity", response_model=findings.Affinities, responses=documented())
 async def affinities(knowledge: Asked) -> Json:
     """Show the affinity of every symbol that has one, by emotive."""
-    matcher = knowledge.matcher
-    found = {symbol: _affinity(knowledge, symbol) for symbol in matcher.symbols()}
     about(node=knowledge.node)
-    return Json({"affinities": {symbol: each for symbol, each in found.items() if each}, "node_id": knowledge.node})
+    found = await knowledge.ask(lambda matcher: matcher.affinities())
+    return Json({"affinities": orjson.Fragment(found), "node_id": knowledge.node})
 
 
 @router.get("/symbols/{symbol:path}/affinity", response_model=findings.Affinity, responses=documented())
 async def affinity(symbol: Symbol, knowledge: Asked) -> Json:
     """Show one symbol's affinity by emotive; none for a symbol that is unknown."""
     about(node=knowledge.node)
-    return Json({"symbol": symbol, "affinity": _affinity(knowledge, symbol), "node_id": knowledge.node})
-
-
-def _affinity(knowledge: Asked, symbol: str) -> dict[str, Any]:
     found = knowledge.matcher.symbol(symbol)
-    return dict(found.affinity) if found else {}
+    return Json({"symbol": symbol, "affinity": found.affinity if found else {}, "node_id": knowledge.node})
 
 
-def _holds(record: PatternRecord, symbol: str | None) -> bool:
-    return symbol is None or any(symbol in event for event in record.events)
+def _listed(records: Iterable[PatternRecord]) -> orjson.Fragment:
+    # One by one, so that the event loop gets its turn between two long patterns.
+    return orjson.Fragment(b"[%b]" % b",".join(orjson.dumps(shown.pattern(record)) for record in records))

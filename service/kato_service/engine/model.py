@@ -6,7 +6,7 @@ memory implements `Matcher`: `oracle.OracleMatcher` says what engine.md says and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -121,8 +121,13 @@ class Matcher(Protocol):
     def record(self, name: str) -> PatternRecord | None:
         """Return the pattern of the bare `name`, or None."""
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of all patterns, sorted."""
+    def names(
+        self, after: str = "", start: str = "", symbol: str | None = None, count: int | None = None
+    ) -> Sequence[str]:
+        """Return the names of all patterns, sorted.
+
+        Of those behind `after` alone, that begin with `start`, whose patterns hold `symbol`; the first `count` of them.
+        """
 
     def totals(self) -> Totals:
         """Return the KB's totals."""
@@ -130,8 +135,14 @@ class Matcher(Protocol):
     def symbol(self, symbol: str) -> SymbolStatistics | None:
         """Return a symbol's statistics, or None when no pattern holds it."""
 
-    def symbols(self) -> Iterator[str]:
-        """Yield the distinct symbols of all patterns, sorted by code point."""
+    def statistics(self) -> bytes:
+        """Return the JSON object of every symbol's statistics: `{symbol: {...}}` with the fields of `SymbolStatistics`.
+
+        Symbols are the distinct ones of all patterns; they and their emotives are sorted by code point.
+        """
+
+    def affinities(self) -> bytes:
+        """Return the JSON object of the affinities of the symbols that have any: `{symbol: {emotive: affinity}}`."""
 
     def vectors(self) -> Mapping[str, tuple[float, ...]]:
         """Return the learned vectors by their symbol."""

@@ -6,7 +6,9 @@ together. `Matcher` in `model` is its contract.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+import orjson
 
 from kato_service.engine.answer import render
 from kato_service.engine.blocks import Aligner
@@ -81,9 +83,13 @@ class OracleMatcher:
         """Return the pattern of the bare `name`, or None."""
         return self._records.get(name)
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of all patterns, sorted."""
-        yield from sorted(self._records)
+    def names(
+        self, after: str = "", start: str = "", symbol: str | None = None, count: int | None = None
+    ) -> Sequence[str]:
+        """Return the names of all patterns, sorted, or a page of them."""
+        records = self._records.items()
+        found = (name for name, record in records if name > after and name.startswith(start) and _holds(record, symbol))
+        return sorted(found)[:count]
 
     def totals(self) -> Totals:
         """Return the KB's totals."""
@@ -93,9 +99,14 @@ class OracleMatcher:
         """Return a symbol's statistics, or None when no pattern holds it."""
         return self._statistics.symbol(symbol)
 
-    def symbols(self) -> Iterator[str]:
-        """Yield the distinct symbols of all patterns, sorted by code point."""
-        return self._statistics.symbols()
+    def statistics(self) -> bytes:
+        """Return the JSON object of every symbol's statistics (form: `answer`)."""
+        return orjson.dumps({symbol: self.symbol(symbol) for symbol in self._statistics.symbols()})
+
+    def affinities(self) -> bytes:
+        """Return the JSON object of the affinities of the symbols that have any (form: `answer`)."""
+        found = ((symbol, self.symbol(symbol)) for symbol in self._statistics.symbols())
+        return orjson.dumps({symbol: known.affinity for symbol, known in found if known and known.affinity})
 
     def vectors(self) -> Mapping[str, tuple[float, ...]]:
         """Return the learned vectors by their symbol."""
@@ -131,3 +142,7 @@ class OracleMatcher:
         before = self._records.pop(name, None)
         if before is not None:
             self._statistics.remove(before)
+
+
+def _holds(record: PatternRecord, symbol: str | None) -> bool:
+    return symbol is None or any(symbol in event for event in record.events)

@@ -7,7 +7,7 @@ and readers may come from any thread at any time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from kato_service.engine._matcher import Index
 from kato_service.engine.fold import merged
@@ -70,9 +70,11 @@ class RustMatcher:
         found = self._index.record(name)
         return None if found is None else PatternRecord(name, *found)
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of all patterns, sorted."""
-        return iter(self._index.names())
+    def names(
+        self, after: str = "", start: str = "", symbol: str | None = None, count: int | None = None
+    ) -> Sequence[str]:
+        """Return the names of all patterns, sorted, or a page of them, at the cost of one pass over them."""
+        return self._index.names(after, start, symbol, count)
 
     def totals(self) -> Totals:
         """Return the KB's totals."""
@@ -86,9 +88,13 @@ class RustMatcher:
         frequency, patterns, affinity = found
         return SymbolStatistics(frequency, patterns, dict(affinity))
 
-    def symbols(self) -> Iterator[str]:
-        """Yield the distinct symbols of all patterns, sorted by code point."""
-        return iter(self._index.symbols())
+    def statistics(self) -> bytes:
+        """Return the JSON object of every symbol's statistics, byte for byte as `oracle` writes it."""
+        return self._index.statistics()
+
+    def affinities(self) -> bytes:
+        """Return the JSON object of the affinities of the symbols that have any, as `oracle` writes it."""
+        return self._index.affinities()
 
     def vectors(self) -> Mapping[str, tuple[float, ...]]:
         """Return the learned vectors by their symbol."""

@@ -17,7 +17,7 @@ CHUNK = 256  # patterns between two looks at what else waits
 
 
 async def export(processor: Processor, node: str | None = None) -> AsyncIterator[bytes]:
-    """Return the lines of one node's KB, or of every KB that holds anything, all as they stand when this returns.
+    """Return the lines of one node's KB, or of every KB that holds anything, each as it stands at one moment.
 
     What is learned while the lines are read is not in them and waits for nobody.
 
@@ -40,8 +40,8 @@ async def _exported(points: Mapping[str, PointInTime]) -> AsyncIterator[bytes]:
 
 async def _points(processor: Processor, node: str | None) -> dict[str, PointInTime]:
     if node is not None:
-        return {node: (await processor.library.read(node)).point_in_time()}
-    points = {name: base.point_in_time() for name, base in sorted(processor.library.bases().items())}
+        return {node: await (await processor.library.read(node)).point_in_time()}
+    points = {name: await base.point_in_time() for name, base in sorted(processor.library.bases().items())}
     return {name: point for name, point in points.items() if point.names or point.vectors}
 
 

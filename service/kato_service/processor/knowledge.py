@@ -150,16 +150,23 @@ class Knowledge:
         seq = self.seq
         return seq, await self._reading(self.matcher.predict, stm, parameters)
 
-    async def memory(self) -> int:
-        """Return the bytes that the index holds. Runs off the event loop: counting takes as long as there are parts."""
-        await self._gate.enter()
-        return sum((await self._reading(self.matcher.memory)).values())
+    async def ask(self, work: Callable[[Matcher], Result]) -> Result:
+        """Return what `work` reads from the matcher, for what takes as long as the KB is large.
 
-    def point_in_time(self) -> PointInTime:
-        """Return the KB as it stands now, to be read piece by piece while it goes on."""
-        point = PointInTime(self.matcher)
-        self._points.add(point)
-        return point
+        Runs off the event loop; nothing is applied meanwhile.
+        """
+        await self._gate.enter()
+        return await self._reading(work, self.matcher)
+
+    async def memory(self) -> int:
+        """Return the bytes that the index holds."""
+        return sum((await self.ask(lambda matcher: matcher.memory())).values())
+
+    async def point_in_time(self) -> PointInTime:
+        """Return the KB as it stands at one moment from now on, to be read piece by piece while it goes on."""
+        await self._gate.enter()
+        taking = asyncio.create_task(self._point())  # to the end, as its thread, when the caller is cancelled
+        return await asyncio.shield(taking)
 
     async def knows(self, op_id: str) -> bool:
         """Say whether the log holds this operation, or held it within the last 24 hours."""
@@ -312,6 +319,15 @@ class Knowledge:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _point(self) -> PointInTime:
+        """Keep nothing from changing, behind the gate that the caller has entered, until the point hears of changes."""
+        try:
+            point = PointInTime(self.matcher, await self._off_loop(self.matcher.names))
+            self._points.add(point)
+            return point
+        finally:
+            self._gate.leave()
 
     async def _reading(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Read the matcher in a thread, behind the gate that the caller has entered."""

@@ -14,10 +14,13 @@ from kato_service.engine.vectors import Vector
 
 
 class PointInTime:
-    """The patterns and vectors that `matcher` holds now; its owner announces every operation before it applies it."""
+    """The patterns and vectors that `matcher` holds now; its owner announces every operation before it applies it.
 
-    def __init__(self, matcher: Matcher) -> None:
-        self.names: Sequence[str] = list(matcher.names())
+    `names`: those of all its patterns, sorted.
+    """
+
+    def __init__(self, matcher: Matcher, names: Sequence[str]) -> None:
+        self.names = names
         self.vectors: Mapping[str, Vector] = dict(matcher.vectors())
         self._matcher = matcher
         self._read = 0

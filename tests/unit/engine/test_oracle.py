@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from random import Random
 from typing import get_args
 
@@ -68,9 +69,7 @@ def test_loading_the_patterns_equals_learning_them(log: list[Learning], stm: Eve
     assert loaded.predict(stm, asked) == learned.predict(stm, asked)
     assert loaded.totals() == learned.totals()
     assert loaded.vectors() == learned.vectors()
-    assert {symbol: loaded.symbol(symbol) for symbol in loaded.symbols()} == {
-        symbol: learned.symbol(symbol) for symbol in learned.symbols()
-    }
+    assert loaded.statistics() == learned.statistics()
 
 
 @given(st.lists(learnings(), min_size=1, max_size=6), stms, parameters())
@@ -93,7 +92,7 @@ def test_clearing_forgets_everything(log: list[Learning]) -> None:
     matcher = matcher_of([*log, Clearing("op")])
 
     assert not list(matcher.names())
-    assert not list(matcher.symbols())
+    assert (matcher.statistics(), matcher.affinities()) == (b"{}", b"{}")
     assert not matcher.vectors()
     assert matcher.totals() == OracleMatcher().totals()
 
@@ -119,12 +118,16 @@ def test_statistics_equal_a_recount(log: list[Operation], data: st.DataObject) -
     assert totals.total_pattern_frequencies == sum(record.frequency for record in records)
     assert totals.total_symbol_frequencies == frequencies.total()
     assert totals.symbols == len(frequencies)
-    assert list(matcher.symbols()) == sorted(frequencies)
+    told = json.loads(matcher.statistics())
+    assert list(told) == sorted(frequencies)
     for symbol in frequencies:
         found = matcher.symbol(symbol)
         assert found is not None
         assert (found.frequency, found.pattern_member_frequency) == (frequencies[symbol], holders[symbol])
         assert found.affinity == affinity_of(symbol, records)
+        assert told[symbol] == asdict(found)
+    felt = {symbol: each["affinity"] for symbol, each in told.items() if each["affinity"]}
+    assert json.loads(matcher.affinities()) == felt
 
 
 def affinity_of(symbol: str, records: list[PatternRecord]) -> dict[str, float]:

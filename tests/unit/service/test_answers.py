@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from kato_service.engine.model import Learning
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.kept import Kept, KeptPredictions
+from kato_service.processor.processor import DEFAULT_NODE
 from kato_service.stores.memory import VolatileSessions
 from kato_spec.parameters import Parameters
-from tests.support.processors import World, client
+from tests.support.processors import HeldMatcher, World, client
 
 
 class BrokenSessions(VolatileSessions):
@@ -86,3 +90,28 @@ def test_kept_predictions_stay_within_their_bound(sizes: list[int]) -> None:
     assert last is not None
     kept.put("big", Kept(0, (), Parameters(), b"x" * 101))
     assert kept.get("big") is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/patterns",
+        "/patterns?contains=nobody's",
+        "/patterns?prefix=f",
+        "/symbols/stats",
+        "/symbols/affinity",
+        f"/export?node_id={DEFAULT_NODE}",
+    ],
+)
+async def test_ping_answers_while_a_large_memory_is_listed(path: str) -> None:
+    processor = await World().started()
+    knowledge, matcher = await processor.library.read(DEFAULT_NODE), HeldMatcher()
+    matcher.apply(Learning("o", "0" * 40, (("a",),)))
+    knowledge.matcher = matcher
+    async with client(processor) as api:
+        listing = asyncio.create_task(api.get(path))
+        assert await asyncio.to_thread(matcher.inside.wait, 10)
+        assert (await api.get("/ping")).status_code == 200
+        assert not listing.done()
+        matcher.go_on.set()
+        assert (await listing).status_code == 200

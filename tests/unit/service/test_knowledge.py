@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from kato_service.engine.model import Clearing, Deletion, Events, Learning, Operation
+from kato_service.engine.model import Clearing, Deletion, Events, Learning
 from kato_service.engine.naming import pattern_name
 from kato_service.engine.oracle import OracleMatcher
 from kato_service.processor.errors import StoreUnavailable
@@ -17,7 +17,7 @@ from kato_service.processor.knowledge import Knowledge
 from kato_service.processor.ports import Entry, Fold, MemoryStore
 from kato_service.stores.memory import VolatileMemory
 from kato_spec.parameters import Parameters
-from tests.support.processors import HeldClock
+from tests.support.processors import HeldClock, HeldMatcher
 
 EVENTS = (("a",), ("b",), ("c",))
 
@@ -171,34 +171,41 @@ async def test_a_fold_that_failed_forgets_no_change(threads: ThreadPoolExecutor)
     assert (frequency(again), frequency(again, (("x", "y"),))) == (1, 1)
 
 
-class SlowMatcher(OracleMatcher):
-    """A matcher whose prediction waits, to see what may happen meanwhile."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inside, self.go_on = threading.Event(), threading.Event()
-        self.applied_inside = False
-
-    def apply(self, operation: Operation) -> None:
-        self.applied_inside |= self.inside.is_set() and not self.go_on.is_set()
-        super().apply(operation)
-
-    def predict(self, stm: Events, parameters: Parameters) -> bytes:
-        self.inside.set()
-        assert self.go_on.wait(10)
-        return super().predict(stm, parameters)
+READERS: dict[str, Callable[[Knowledge], Coroutine[Any, Any, object]]] = {
+    "prediction": lambda base: base.predict(EVENTS, Parameters()),
+    "listing": lambda base: base.ask(lambda matcher: matcher.names()),
+    "export": lambda base: base.point_in_time(),
+}
 
 
-async def test_nothing_is_applied_while_a_prediction_reads(threads: ThreadPoolExecutor) -> None:
-    base = Knowledge("alice", store=VolatileMemory(), clock=HeldClock(), make=SlowMatcher, threads=threads)
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+async def test_nothing_is_applied_while_a_thread_reads(
+    threads: ThreadPoolExecutor, read: Callable[[Knowledge], Coroutine[Any, Any, object]]
+) -> None:
+    base = Knowledge("alice", store=VolatileMemory(), clock=HeldClock(), make=HeldMatcher, threads=threads)
     matcher = base.matcher
-    assert isinstance(matcher, SlowMatcher)
-    predicting = asyncio.create_task(base.predict(EVENTS, Parameters()))
+    assert isinstance(matcher, HeldMatcher)
+    reading = asyncio.create_task(read(base))
     await asyncio.to_thread(matcher.inside.wait, 10)
-    predicting.cancel()  # the thread reads on, whoever has gone away
+    reading.cancel()  # the thread reads on, whoever has gone away
     committing = asyncio.create_task(base.commit([learning("o1")]))
     await asyncio.wait([committing], timeout=0.05)
     assert not committing.done()
     matcher.go_on.set()
     assert await committing == 1
     assert not matcher.applied_inside
+
+
+async def test_a_point_in_time_hears_of_what_waited_for_it(threads: ThreadPoolExecutor) -> None:
+    base = Knowledge("alice", store=VolatileMemory(), clock=HeldClock(), make=HeldMatcher, threads=threads)
+    await base.commit([learning("o1")])
+    matcher = base.matcher
+    assert isinstance(matcher, HeldMatcher)
+    taking = asyncio.create_task(base.point_in_time())
+    await asyncio.to_thread(matcher.inside.wait, 10)
+    committing = asyncio.create_task(base.commit([learning("o2"), Deletion("d", learning("o1").name)]))
+    matcher.go_on.set()
+    point = await taking
+    await committing
+    assert [(record.name, record.frequency) for record in point.next(9)] == [(learning("o1").name, 1)]
+    assert not matcher.names()
