@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 
 Processes = Callable[..., ServiceProcess]
@@ -105,6 +108,40 @@ def test_events_are_for_those_with_a_token(processes: Processes) -> None:
         assert caught.value.response.status_code == 401
         with listen(service, additional_headers={"Authorization": "Bearer sesame"}) as socket:
             assert heard(socket)["event_type"] == "state.snapshot"
+
+
+def logged(service: ServiceProcess, request_id: str) -> list[tuple[str, str, int]]:
+    lines = [line for line in service.lines() if line.get("request_id") == request_id]
+    assert all(line["duration_ms"] > 0 for line in lines)
+    return [(line["method"], line["path"], line["status"]) for line in lines]
+
+
+def test_a_handshake_is_logged_and_counted_once_as_any_request(processes: Processes) -> None:
+    token = {"Authorization": "Bearer sesame"}
+    with processes(tokens="sesame", processor_id="p1").start() as service, service.client(headers=token) as api:
+        asked = {
+            "in": ("/p1/ws/events", token, 101),
+            "strange": ("/ws/events", {}, 401),
+            "elsewhere": ("/other/ws/events", token, 404),
+            "nowhere": ("/ws/nothing", token, 403),
+        }
+        with listen(service, additional_headers={**token, "X-Request-ID": "stays"}) as socket:
+            heard(socket)  # counted while it is there, and counted once when it has gone
+            assert socket.response is not None
+            assert socket.response.headers["X-Request-ID"] == "stays"
+            for name, (path, headers, status) in asked.items():
+                with (
+                    suppress(InvalidStatus),
+                    listen(service, path, additional_headers={**headers, "X-Request-ID": name}) as other,
+                ):
+                    heard(other)
+                assert eventually(partial(logged, service, name)) == [("GET", path, status)]
+            assert logged(service, "stays") == [("GET", "/ws/events", 101)]
+            assert api.get("/concurrency").json()["requests"]["in_progress"] == 1
+        text = api.get("/prometheus").text
+        assert 'kato_requests_total{method="GET",route="/ws/events",status="101"} 2.0' in text
+        assert len([line for line in text.splitlines() if "kato_requests_total{" in line and 'status="4' in line]) == 3
+        assert logged(service, "stays") == [("GET", "/ws/events", 101)]
 
 
 def test_a_stop_ends_the_stream(running: ServiceProcess) -> None:

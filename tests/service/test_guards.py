@@ -32,12 +32,20 @@ def allowed(guarded: ServiceProcess) -> Iterator[httpx.Client]:
 def test_without_a_known_token_only_the_probes_answer(guarded: ServiceProcess, header: str | None) -> None:
     headers = {b"Authorization": header.encode("latin-1")} if header is not None else {}
     with guarded.client() as api:
-        for path in ("/ping", "/", "/sessions", "/kato/ping", "/docs", "/openapi.json"):
+        for path in ("/ping", "/", "/sessions", "/kato/ping", "/docs", "/openapi.json", "/another/ping", "/nothing"):
             answer = api.get(path, headers=headers)
             assert answer.status_code == 401, path
             assert answer.headers["www-authenticate"] == "Bearer"
             assert answer.json()["error"]["code"] == "UNAUTHORIZED"
-        assert [api.get(f"/{probe}").status_code for probe in ("livez", "readyz", "startupz")] == [200, 200, 200]
+            assert "kato" not in answer.text.replace("Send a known token", "")
+        probes = [f"{prefix}/{probe}" for prefix in ("", "/kato") for probe in ("livez", "readyz", "startupz")]
+        assert {api.get(probe).status_code for probe in probes} == {200}
+
+
+def test_who_has_a_token_is_told_which_processor_serves(allowed: httpx.Client) -> None:
+    answer = allowed.get("/another/ping")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "PROCESSOR_NOT_FOUND")
+    assert answer.json()["error"]["processor_id"] == "kato"
 
 
 @pytest.mark.parametrize("token", [TOKEN, "second-secret"])

@@ -29,6 +29,7 @@ STREAMED = frozenset({"/import"})  # read piece by piece: of any length, and as 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 LONGEST_LENGTH = 18  # digits of a content-length
 WRONG_POLICY = 1008  # WebSocket's code for one who may not come in
+HANDSHAKES = {"websocket.accept": 101, "websocket.close": 403}  # first message -> status that the server makes of it
 log = structlog.get_logger()
 
 
@@ -44,6 +45,20 @@ class Guard:
     processor_id: str | None = None
     max_requests: int = 0
     receive_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A request that has come in. `started` in seconds of the monotonic clock."""
+
+    method: str
+    path: str
+    facts: context.RequestFacts
+    started: float
+
+    @property
+    def header(self) -> tuple[bytes, bytes]:
+        return b"x-request-id", self.facts.request_id.encode()
 
 
 class FrontDoor:
@@ -65,62 +80,81 @@ class FrontDoor:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        facts = context.RequestFacts(self._request_id(headers.get(b"x-request-id")))
-        context.begin(facts)
+        arrival = self._begin(scope["method"], scope["path"], headers)
         status = 500
-        path = scope["path"]
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", facts.request_id.encode())]
+                message["headers"] = [*message["headers"], arrival.header]
                 if self._draining():
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
-        self._meter.begin()
         try:
             refusal = self._refusal(scope, headers)
             await (refusal or self._app)(scope, self._limited(scope["path"], receive), answer)
         finally:
-            seconds = time.perf_counter() - started
-            self._meter.end(scope["method"], _route(scope), status, seconds)
-            write = log.debug if path in PROBES else log.info
-            write(
-                "request",
-                method=scope["method"],
-                path=path,
-                status=status,
-                duration_ms=round(seconds * 1000, 3),
-                request_id=facts.request_id,
-                session=facts.session,
-                node=facts.node,
-            )
+            self._end(arrival, scope, status)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a handshake; it ends with its answer, as what follows may go on for days."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        context.begin(context.RequestFacts(self._request_id(headers.get(b"x-request-id"))))
-        refusal = self._refusal(scope, headers)
-        if refusal is None:
-            await self._app(scope, receive, send)
-        elif "websocket.http.response" in scope.get("extensions", {}):
-            await receive()
-            start = {"type": "websocket.http.response.start", "status": refusal.status_code}
-            await send({**start, "headers": refusal.raw_headers})
-            await send({"type": "websocket.http.response.body", "body": refusal.body})
-        else:
-            await send({"type": "websocket.close", "code": WRONG_POLICY})
+        arrival = self._begin("GET", scope["path"], headers)
+        answered = False
+
+        async def answer(message: Message) -> None:
+            nonlocal answered
+            if not answered:
+                answered = True
+                if message["type"] != "websocket.close":
+                    message["headers"] = [*message.get("headers", ()), arrival.header]
+                self._end(arrival, scope, message.get("status", HANDSHAKES.get(message["type"])))
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope, headers)
+            if refusal is None:
+                await self._app(scope, receive, answer)
+            else:
+                await _refuse(refusal, scope, receive, answer)
+        finally:
+            if not answered:
+                self._end(arrival, scope, 500)
+
+    def _begin(self, method: str, path: str, headers: dict[bytes, bytes]) -> _Arrival:
+        facts = context.RequestFacts(self._request_id(headers.get(b"x-request-id")))
+        context.begin(facts)
+        self._meter.begin()
+        return _Arrival(method, path, facts, time.perf_counter())
+
+    def _end(self, arrival: _Arrival, scope: Scope, status: int) -> None:
+        """Count the answer and write the request's one line."""
+        seconds = time.perf_counter() - arrival.started
+        self._meter.end(arrival.method, _route(scope), status, seconds)
+        write = log.debug if arrival.path in PROBES else log.info
+        write(
+            "request",
+            method=arrival.method,
+            path=arrival.path,
+            status=status,
+            duration_ms=round(seconds * 1000, 3),
+            request_id=arrival.facts.request_id,
+            session=arrival.facts.session,
+            node=arrival.facts.node,
+        )
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Json | None:
         """Return the answer to what may not pass; take the processor's prefix off what may."""
-        if self._guard.processor_id is not None and not _unprefixed(scope, self._guard.processor_id):
-            return _not_here(scope["path"], self._guard.processor_id)
+        processor_id = self._guard.processor_id
+        here = processor_id is None or _unprefixed(scope, processor_id)
         if self._tokens and scope["path"] not in PROBES and not _known(headers.get(b"authorization"), self._tokens):
             challenge = {"WWW-Authenticate": "Bearer"}
             return errors.answer(401, "UNAUTHORIZED", "Send a known token as Authorization: Bearer", headers=challenge)
+        if processor_id is not None and not here:
+            return _not_here(scope["path"], processor_id)
         if 0 < self._guard.max_requests < self._meter.in_progress and scope["path"] not in PROBES:
             self._meter.refused += 1
             return errors.overloaded(self._guard.max_requests)
@@ -158,6 +192,17 @@ class FrontDoor:
             return message
 
         return limited
+
+
+async def _refuse(refusal: Json, scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a WebSocket's handshake, with the reason where the server can send one."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": WRONG_POLICY})
+        return
+    await receive()
+    start = {"type": "websocket.http.response.start", "status": refusal.status_code}
+    await send({**start, "headers": refusal.raw_headers})
+    await send({"type": "websocket.http.response.body", "body": refusal.body})
 
 
 def _route(scope: Scope) -> str:
