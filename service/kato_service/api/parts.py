@@ -13,7 +13,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from kato_service.processor.knowledge import Knowledge
 from kato_service.processor.processor import DEFAULT_NODE, Processor
 from kato_service.processor.sessions import Retry
-from kato_spec.errors import Rejected
+from kato_spec.errors import Rejected, shown
 
 MAX_KEY = 255
 KEYED: dict[str, Any] = {
@@ -67,13 +67,24 @@ async def retrying(request: Request, operation: str) -> Retry | None:
     return Retry(key, asked.hexdigest())
 
 
+def queried_node(node_id: str | None, user_id: str | None) -> str | None:
+    """Return the node that a query names by either of its two names, None when it names none.
+
+    Raises:
+        Rejected: it names two.
+    """
+    if node_id and user_id and node_id != user_id:
+        raise Rejected("user_id", user_id, f"what node_id says, {shown(node_id)}, or one of the two alone")
+    return node_id or user_id
+
+
 async def _knowledge(
     request: Request,
     node_id: Annotated[str | None, Query(min_length=1, description="Whose knowledge base.")] = None,
     user_id: Annotated[str | None, Query(min_length=1, description="An older name of node_id.")] = None,
     x_node_id: Annotated[str | None, Header(min_length=1, description="The same, where the query has none.")] = None,
 ) -> Knowledge:
-    return await serving(request).library.read(node_id or user_id or x_node_id or DEFAULT_NODE)
+    return await serving(request).library.read(queried_node(node_id, user_id) or x_node_id or DEFAULT_NODE)
 
 
 SessionId = Annotated[str, Path(description="The session, as its creation names it.", examples=["kato.default"])]

@@ -11,7 +11,7 @@ from kato_service.api import answers, shown, wire
 from kato_service.api.context import about
 from kato_service.api.errors import documented
 from kato_service.api.json import Json, StrictRoute
-from kato_service.api.parts import Cursor, Limit, SessionId, read_cursor, serving, write_cursor
+from kato_service.api.parts import Cursor, Limit, SessionId, queried_node, read_cursor, serving, write_cursor
 from kato_service.processor.model import Session
 from kato_service.processor.ports import Position
 from kato_service.processor.sessions import NOTHING
@@ -47,7 +47,7 @@ async def listing(
     """List the sessions that are alive, newest first, of one user or of all, page by page."""
     processor = serving(request)
     after = Position(*read_cursor(cursor, (float, str))) if cursor else None
-    page = await processor.sessions.page(node=node_id or user_id, after=after, limit=limit)
+    page = await processor.sessions.page(node=queried_node(node_id, user_id), after=after, limit=limit)
     last = page.sessions[-1] if len(page.sessions) == limit else None
     return Json(
         {

@@ -12,7 +12,7 @@ from kato_service.api import findings
 from kato_service.api.context import about
 from kato_service.api.errors import documented
 from kato_service.api.json import Json
-from kato_service.api.parts import KEYED, idempotency_key, serving
+from kato_service.api.parts import KEYED, idempotency_key, queried_node, serving
 from kato_service.processor import importing
 from kato_service.processor.export import export
 
@@ -42,7 +42,7 @@ async def export_memory(
     The same memory gives the same bytes. Learning goes on meanwhile and is not in them.
     """
     processor = serving(request)
-    node = node_id or user_id
+    node = queried_node(node_id, user_id)
     about(node=node)
     headers = {"Content-Disposition": f'attachment; filename="{processor.id}.kato.jsonl"'}
     return StreamingResponse(await export(processor, node), media_type=LINES, headers=headers)
@@ -65,10 +65,9 @@ async def import_memory(
     Idempotency-Key, asking again finishes an import that was cut off and counts nothing twice.
     """
     processor = serving(request)
-    key = idempotency_key(request)
+    key, node = idempotency_key(request), queried_node(node_id, user_id)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=request.app.state.spool) as spool:
         check = await importing.receive(request.stream(), spool, request.app.state.max_body_bytes)
-        node = node_id or user_id
         imported = await importing.take_in(processor, spool, check, node=node, merge=merge, key=key)
     about(node=node)
     nodes = [
