@@ -37,7 +37,8 @@ prediction which pattern it comes from.
 * **Observe, learn, predict.** `observe` adds events to the short-term memory, `learn` makes a pattern of it, and
   `predictions` shows the patterns that it recalls.
 * **Retries.** `observe`, `observe-sequence` and `learn` take an `Idempotency-Key`: a retry within 24 hours gets the
-  first answer and counts once. A 429 or 503 says by `Retry-After` when to ask again.
+  first answer and counts once. A 429 or 503 says by `Retry-After` when to ask again; after a 503
+  `STORE_UNAVAILABLE` a call without a key may have taken effect.
 * **Errors** have one shape: `detail` says what is wrong, `error.code` is for programs.
 """
 
