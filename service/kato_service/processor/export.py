@@ -14,6 +14,7 @@ from kato_service.processor.point_in_time import PointInTime
 from kato_service.processor.processor import Processor
 
 CHUNK = 256  # patterns between two looks at what else waits
+CHUNK_BYTES = 256 * 1024  # fewer, where they are long
 
 
 async def export(processor: Processor, node: str | None = None) -> AsyncIterator[bytes]:
@@ -52,5 +53,16 @@ def _lines(points: Mapping[str, PointInTime], patterns: int) -> Iterator[bytes]:
         vectors = sorted(point.vectors.items())
         for start in range(0, len(vectors), CHUNK):
             yield b"".join(transfer.write(transfer.vector_line(*each)) for each in vectors[start : start + CHUNK])
-        while records := point.next(CHUNK):
-            yield b"".join(transfer.write(transfer.pattern_line(record)) for record in records)
+        yield from _pattern_lines(point)
+
+
+def _pattern_lines(point: PointInTime) -> Iterator[bytes]:
+    lines, size = list[bytes](), 0
+    while records := point.next(1):
+        lines += [transfer.write(transfer.pattern_line(record)) for record in records]
+        size += len(lines[-1])
+        if len(lines) == CHUNK or size >= CHUNK_BYTES:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)

@@ -1,0 +1,69 @@
+"""A long memory goes out through little room: the service holds pieces of the file, never all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.support.service_process import ServiceProcess
+
+Processes = Callable[..., ServiceProcess]
+SYMBOL = "x" * 900  # kept once by the index, written once an event by the file
+EVENTS, PATTERNS = 100, 1200
+GROWTH = 24 * 2**20  # bytes; the file is more than four times as long
+
+
+def lines(node: str) -> Iterator[bytes]:
+    """An export of patterns that are long as text and short in memory, a chunk for each."""
+    digest = hashlib.sha256()
+    heads = ({"kato_memory": 1, "nodes": 1, "patterns": PATTERNS}, {"node": node, "patterns": PATTERNS, "vectors": 0})
+    patterns = (
+        {"pattern": f"{number:040x}", "events": [[SYMBOL]] * EVENTS, "frequency": 1} for number in range(PATTERNS)
+    )
+    for line in (*heads, *patterns):
+        text = json.dumps(line).encode() + b"\n"
+        digest.update(text)
+        yield text
+    end = {"end": {"patterns": PATTERNS, "vectors": 0, "sha256": digest.hexdigest()}}
+    yield json.dumps(end).encode() + b"\n"
+
+
+class Peak:
+    """The most memory that a process has had resident, in bytes, since it was `forgotten`."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = Path(f"/proc/{pid}")
+
+    def forget(self) -> int:
+        (self._process / "clear_refs").write_text("5")
+        return self.read()
+
+    def read(self) -> int:
+        status = (self._process / "status").read_text().splitlines()
+        (line,) = (line for line in status if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+
+def exported(api: httpx.Client) -> tuple[int, int]:
+    """Return the bytes and the lines of the whole memory's export."""
+    with api.stream("GET", "/export") as answer:
+        counts = [(len(chunk), chunk.count(b"\n")) for chunk in answer.iter_bytes()]
+    return sum(size for size, _ in counts), sum(ends for _, ends in counts)
+
+
+def test_a_long_export_needs_little_room(processes: Processes) -> None:
+    with processes().start() as service, service.client() as api:
+        api.timeout = httpx.Timeout(300)
+        assert service.process is not None
+        peak = Peak(service.process.pid)
+        answer = api.post("/import", content=lines("long")).raise_for_status().json()
+        assert answer["patterns"] == PATTERNS
+        before = peak.forget()
+        size, ends = exported(api)
+        assert ends == PATTERNS + 3
+        assert size > 4 * GROWTH
+        assert peak.read() - before < GROWTH
