@@ -21,6 +21,7 @@ from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.fence import Fence
 from kato_operator.reconcile.finalizers import Rights, is_held, set_finalizer
 from kato_operator.reconcile.ports import Conflict, NotServed
+from kato_operator.reconcile.retention import goes_along, retain
 from kato_operator.settings import OperatorSettings
 
 # For how long the operator is kept from writing while the hook works, in seconds.
@@ -71,6 +72,8 @@ async def _release(cluster: KubeCluster, body: Manifest) -> None:
     """Take our finalizer off one processor; one that changed meanwhile has its turn in the next round."""
     metadata = body["metadata"]
     try:
+        if not goes_along(body):
+            await retain(cluster, metadata["namespace"], metadata["name"])
         await set_finalizer(cluster, PROCESSOR, body, wanted=False)
         log.info("released", processor=metadata["name"], namespace=metadata["namespace"])
     except Conflict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.eventually import eventually
@@ -51,10 +53,10 @@ def test_deletion_ends_when_the_memory_stays(space: Space, operator: OperatorPro
     operator.start()
     space.processor("broad", storage=VOLUME, deletionPolicy="Delete")
     space.ready("broad")
-    space.kubectl("patch", CLAIM, "--type=merge", "--patch", '{"metadata":{"finalizers":["example.com/stay"]}}')
+    patch(space, CLAIM, metadata={"finalizers": ["example.com/stay"]})
     space.kubectl("delete", "kproc/broad", "--timeout=100s")
     eventually(lambda: "MemoryLeft" in space.events("broad"), promised=PROMISED)
-    space.kubectl("patch", CLAIM, "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
+    patch(space, CLAIM, metadata={"finalizers": None})
     eventually(lambda: space.find(CLAIM) is None, timeout=PATIENCE)
 
 
@@ -64,11 +66,59 @@ def test_the_sweep_removes_memory_that_was_left(space: Space, operator: Operator
     operator.start()
     space.ready("broad")
     operator.stop()
-    space.kubectl("patch", "kproc/broad", "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
-    space.kubectl("delete", "kproc/broad")
+    leave_to_the_sweep(space, "broad")
     assert space.find(CLAIM)
     operator.start()
     eventually(lambda: space.find(CLAIM) is None, timeout=PATIENCE)
+
+
+def test_a_change_of_mind_while_no_operator_looks_keeps_the_memory(space: Space, operator: OperatorProcess) -> None:
+    space.processor("broad", storage=VOLUME, deletionPolicy="Delete")
+    space.ready("broad")
+    pattern = learn(space)
+    space.processor("marker", storage=VOLUME, deletionPolicy="Delete")
+    eventually(lambda: space.find("pvc/kato-marker-memory"), promised=PROMISED)
+    operator.stop()
+    patch(space, "kproc/broad", spec={"deletionPolicy": "Retain"})
+    space.kubectl("delete", "kproc/broad", "--wait=false")
+    leave_to_the_sweep(space, "marker")
+    operator.start()
+    eventually(lambda: space.find("kproc/broad") is None, timeout=PATIENCE)
+    eventually(lambda: space.find("pvc/kato-marker-memory") is None, timeout=PATIENCE)
+    assert space.get(CLAIM)["metadata"]["annotations"]["kato.dev/on-delete"] == "Retain"
+    space.processor("broad", storage=VOLUME)
+    space.ready("broad")
+    assert knows(space, pattern)
+    space.kubectl("delete", "kproc/broad")
+    space.kubectl("delete", CLAIM)
+
+
+def test_a_refused_spec_keeps_its_memory_when_it_says_so(space: Space, operator: OperatorProcess) -> None:
+    manifest = {
+        "apiVersion": "kato.dev/v1alpha1",
+        "kind": "KatoProcessor",
+        "metadata": {"name": "broad", "namespace": space.namespace},
+        "spec": {"deletionPolicy": "Delete"},
+    }
+    space.cluster.apply(manifest)
+    space.ready("broad")
+    patch(space, "kproc/broad", spec={"deletionPolicy": "Retain", "replicas": 3})
+    space.reaches("kproc/broad", "Degraded", "True", "InvalidSpec")
+    eventually(lambda: "finalizers" not in space.get("kproc/broad")["metadata"], promised=PROMISED)
+    space.kubectl("delete", "kproc/broad")
+    assert space.get(CLAIM)["metadata"]["annotations"]["kato.dev/on-delete"] == "Retain"
+    space.kubectl("delete", CLAIM)
+
+
+def patch(space: Space, reference: str, **fields: object) -> None:
+    """Merge fields into an object."""
+    space.kubectl("patch", reference, "--type=merge", "--patch", json.dumps(fields))
+
+
+def leave_to_the_sweep(space: Space, name: str) -> None:
+    """Let a processor go without its memory, as when no operator is there."""
+    patch(space, f"kproc/{name}", metadata={"finalizers": None})
+    space.kubectl("delete", f"kproc/{name}")
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Delete"])

@@ -16,7 +16,7 @@ import structlog
 
 from kato_operator.desired.children import children, unwanted
 from kato_operator.desired.compare import drift, stamped, without_extras
-from kato_operator.desired.kinds import BY_NAME, CLAIM, CONFIG_MAP, DEPLOYMENT, PROCESSOR, WATCHED, Kind, Manifest
+from kato_operator.desired.kinds import BY_NAME, CLAIM, DEPLOYMENT, PROCESSOR, WATCHED, Kind, Manifest
 from kato_operator.desired.memory import memory_note
 from kato_operator.desired.names import (
     APPLIED_ANNOTATION,
@@ -24,7 +24,6 @@ from kato_operator.desired.names import (
     MANAGED_BY_LABEL,
     PROCESSOR_LABEL,
     claim_name,
-    memory_note_name,
 )
 from kato_operator.desired.subject import Subject
 from kato_operator.reconcile.ports import INVALID, Conflict, Key, Refused
@@ -122,12 +121,10 @@ class Children:
         return live is not None and known is not None and known[1] == live["metadata"]["resourceVersion"]
 
     async def settle_note(self, subject: Subject, outcome: Outcome) -> None:
-        """Note which memory is to go with the processor, or take such a note away."""
+        """Note which memory in shared stores is to go with the processor."""
         note = memory_note(subject)
         if note is not None:
             await self._settle_one(subject, note, outcome)
-        else:
-            await self._delete(subject, CONFIG_MAP, memory_note_name(subject.name))
 
     async def _settle_one(self, subject: Subject, manifest: Manifest, outcome: Outcome) -> None:
         """Bring one child to what is wanted, or say why not."""
@@ -221,13 +218,9 @@ class Children:
     async def _remove(self, subject: Subject, kinds: Sequence[Kind]) -> None:
         """Delete children that are no longer wanted."""
         for kind in kinds:
-            await self._delete(subject, kind, child_name(subject.name))
-
-    async def _delete(self, subject: Subject, kind: Kind, name: str) -> None:
-        """Delete an object if it is there and ours."""
-        live = self._world.cache.get(kind, subject.namespace, name)
-        if live is not None and standing(live, subject.uid, subject.name) is Standing.OURS:
-            await self._world.cluster.delete(kind, live)
+            live = self._world.cache.get(kind, subject.namespace, child_name(subject.name))
+            if live is not None and standing(live, subject.uid, subject.name) is Standing.OURS:
+                await self._world.cluster.delete(kind, live)
 
 
 def standing(live: Manifest, uid: str, processor: str) -> Standing:

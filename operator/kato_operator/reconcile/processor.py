@@ -10,17 +10,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, POD, PROCESSOR, Manifest
 from kato_operator.desired.names import claim_name, endpoint, selector_text
 from kato_operator.desired.subject import Subject, plain
 from kato_operator.reconcile.children import PROBLEM_SECONDS, Children, Outcome, is_controlled_by
 from kato_operator.reconcile.databases import DatabaseTaken, check_database
-from kato_operator.reconcile.finalizers import is_held, set_finalizer
+from kato_operator.reconcile.finalizers import is_held
 from kato_operator.reconcile.judge import Judge
 from kato_operator.reconcile.observations import Look
 from kato_operator.reconcile.pods import ask_ailing, look, look_at_secrets, patience, recheck, token_of
 from kato_operator.reconcile.ports import Key
 from kato_operator.reconcile.removal import remove
+from kato_operator.reconcile.retention import goes_along, settle_policy
 from kato_operator.reconcile.statuses import (
     is_counters_alone,
     is_paused,
@@ -34,6 +37,8 @@ from kato_operator.status.observed import Observed, Problem, Sight
 from kato_operator.status.processor import COUNTERS, processor_status
 from kato_spec.errors import Rejected
 from kato_spec.keys import child_name
+
+log = structlog.get_logger()
 
 # What the status says that does not depend on pods.
 ABOUT = ("selector", "endpoint", "storage")
@@ -60,32 +65,50 @@ class ProcessorStory:
             return None
         if is_held(body):
             await self._world.rights.keep(key.namespace)
-        # 2. One that is to go, goes; one that is paused is left as it is.
+        # 2. One that is to go, goes. Memory that is to go with it holds it until then, whatever else is asked.
         if body["metadata"].get("deletionTimestamp"):
+            await self._note(key, body)
             return await remove(self._world, key, body)
+        if await settle_policy(self._world, key, body):
+            return 0.0
+        # 3. One that is paused is left as it is. What cannot be made is said, and what runs is left running.
         if is_paused(body):
             await write_paused(self._world, PROCESSOR, body, "Progressing", "False")
             return None
-        # 3. Can it be made? What cannot is said, and what runs is left running.
         try:
-            subject = await self._subject(body)
-            await check_database(self._world, self._judge, key, body, subject)
+            subject = await self._judged(key, body)
         except Rejected as error:
             status = self._status(body, None, Outcome(problems=[Problem.of(error)]), None)
             await write_status(self._world, PROCESSOR, body, status, COUNTERS)
             return PROBLEM_SECONDS if isinstance(error, DatabaseTaken) else None
-        # 4. Memory that is to go with the object holds it until it is gone.
+        # 4. The children, once the stores are known; before them the note of a memory that is to go.
         outcome = Outcome()
         await self._children.settle_note(subject, outcome)
-        if await self._set_finalizer(body, subject):
-            return 0.0
-        # 5. The children, once the stores are known.
         await self._settle(key, subject, outcome)
-        # 6. The pods: parameters live, orphans withdrawn, counts read; then the status.
+        # 5. The pods: parameters live, orphans withdrawn, counts read; then the status.
         return soonest(outcome.again(), await self._observe(body, subject, outcome))
 
+    async def _note(self, key: Key, body: Manifest) -> None:
+        """Note the memory of a processor that goes: its story may have been broken off between finalizer and note."""
+        if not (is_held(body) and goes_along(body)):
+            return
+        try:
+            await self._children.settle_note(await self._judged(key, body), Outcome())
+        except Rejected as error:
+            log.info("no note of its memory", processor=key.name, namespace=key.namespace, error=str(error))
+
+    async def _judged(self, key: Key, body: Manifest) -> Subject:
+        """Return what the manifests are made of.
+
+        Raises:
+            Rejected: it cannot be made as it is asked for.
+        """
+        subject = await self._subject(body)
+        await check_database(self._world, self._judge, key, body, subject)
+        return subject
+
     async def _subject(self, body: Manifest) -> Subject:
-        """Return what the manifests are made of."""
+        """Return the same without regard to the memory of others."""
         processor, storage = self._judge.processor(body)
         metadata = body["metadata"]
         return Subject(
@@ -97,18 +120,6 @@ class ProcessorStory:
             default_image=self._world.policy.service_image,
             token=await token_of(self._world, body),
         )
-
-    async def _set_finalizer(self, body: Manifest, subject: Subject) -> bool:
-        """Put our finalizer on, or take it off, as the deletion policy says; say whether anything was written."""
-        wanted = subject.spec.deletion_policy == "Delete"
-        if wanted:
-            await self._world.rights.keep(subject.namespace)
-        stored = await set_finalizer(self._world.cluster, PROCESSOR, body, wanted=wanted)
-        if stored is None:
-            return False
-        self._world.cache.put(PROCESSOR, stored)
-        await self._world.rights.let_go(subject.namespace)
-        return True
 
     async def _settle(self, key: Key, subject: Subject, outcome: Outcome) -> None:
         """Bring the children to what is wanted; without the stores that they need, what runs is left running."""

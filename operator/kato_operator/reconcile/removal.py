@@ -7,29 +7,22 @@ ends").
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from kato_operator.desired.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, POD, PROCESSOR, Kind, Manifest
 from kato_operator.desired.memory import noted
-from kato_operator.desired.names import (
-    FIELD_MANAGER,
-    MANAGED_BY_LABEL,
-    ON_DELETE_ANNOTATION,
-    PROCESSOR_LABEL,
-    claim_name,
-    memory_note_name,
-)
+from kato_operator.desired.names import PROCESSOR_LABEL, claim_name, memory_note_name
 from kato_operator.desired.stores import Stores, StoresMissing
 from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.databases import is_taken_over
 from kato_operator.reconcile.finalizers import is_held, set_finalizer
 from kato_operator.reconcile.ports import Happening, Key, Refused
+from kato_operator.reconcile.retention import goes_along, is_doomed, is_memory_of, mark, retain
 from kato_operator.reconcile.stores import stores_in
 from kato_operator.reconcile.world import World, processor_key
-from kato_spec.errors import Rejected, Transient
+from kato_spec.errors import KatoError, Rejected, Transient
 from kato_spec.keys import child_name
 
 log = structlog.get_logger()
@@ -42,18 +35,20 @@ OURS: Final = Standing.OURS
 async def remove(world: World, key: Key, body: Manifest) -> float | None:
     """Remove the memory of a processor that is being deleted; return when to look again, or None when it may go."""
     # 1. Only our finalizer makes us care.
-    metadata = body["metadata"]
     if not is_held(body):
         return None
-    # 2. Try, until the memory is gone or the time is over.
-    end = datetime.fromisoformat(metadata["deletionTimestamp"]) + timedelta(seconds=world.policy.cleanup_seconds)
-    seconds = (end - world.clock.now()).total_seconds()
-    left = await _left(world, key, body, seconds) if body["spec"].get("deletionPolicy") == "Delete" else None
-    if left and world.clock.now() < end:
-        return ASK_AGAIN_SECONDS
-    # 3. Let the object go; what was left is told, and the sweep goes after it.
-    if left:
-        await _tell_of_rest(world, body, left)
+    # 2. Memory that is to stay is kept from the sweep; else try, until it is gone or the time is over.
+    if goes_along(body):
+        end = world.tried.setdefault(body["metadata"]["uid"], world.clock.monotonic()) + world.policy.cleanup_seconds
+        left = await _left(world, key, body, end - world.clock.monotonic())
+        if left and world.clock.monotonic() < end:
+            return ASK_AGAIN_SECONDS
+        # 3. What was left is told, and the sweep goes after it.
+        if left:
+            await _tell_of_rest(world, body, left)
+    else:
+        await retain(world.cluster, key.namespace, key.name)
+    # 4. Let the object go.
     await set_finalizer(world.cluster, PROCESSOR, body, wanted=False)
     return None
 
@@ -81,6 +76,7 @@ async def _left(world: World, key: Key, body: Manifest, seconds: float) -> str |
         if deployment and (volume or shared) and standing(deployment, body["metadata"]["uid"], key.name) is OURS:
             await world.cluster.delete(DEPLOYMENT, deployment)
         if volume:
+            await mark(world.cluster, volume, "Delete")  # for the sweep, should the processor have to go before it
             if not volume["metadata"].get("deletionTimestamp"):
                 await world.cluster.delete(CLAIM, volume)
             return f"PersistentVolumeClaim {claim}"
@@ -118,47 +114,46 @@ async def _noted_stores(world: World, key: Key, note: Manifest | None) -> Stores
     return await stores_in(world, key, *found)
 
 
-def is_memory_of(claim: Manifest, processor: str) -> bool:
-    """Say whether a claim is the memory of a processor, made by the operator."""
-    labels = claim["metadata"].get("labels", {})
-    return bool(labels.get(MANAGED_BY_LABEL) == FIELD_MANAGER and labels.get(PROCESSOR_LABEL) == processor)
-
-
 async def sweep(world: World) -> None:
-    """Remove memory that was to go with its processor, and whose processor is gone."""
+    """Remove memory that was to go with its processor, and whose processor is gone; what fails holds up nothing."""
     for kind, name_of in ((CLAIM, claim_name), (CONFIG_MAP, memory_note_name)):
-        for doomed in world.cache.all(kind):
-            metadata = doomed["metadata"]
+        for memory in world.cache.all(kind):
+            metadata = memory["metadata"]
             processor = metadata.get("labels", {}).get(PROCESSOR_LABEL, "")
-            if metadata["name"] != name_of(processor) or not _is_doomed(doomed, processor):
+            if metadata["name"] != name_of(processor) or not _is_to_go(memory, processor):
                 continue
-            if await world.cluster.get(PROCESSOR, metadata["namespace"], processor) is None:
-                log.info("memory without its processor is removed", **{kind.name: metadata["name"]})
-                await _sweep_one(world, kind, doomed, processor_key(metadata["namespace"], processor))
+            key = processor_key(metadata["namespace"], processor)
+            try:
+                left = await _sweep_one(world, kind, metadata["name"], key)
+            except KatoError as error:
+                left = str(error)
+            if left:
+                log.warning("memory left", processor=processor, namespace=key.namespace, left=left)
 
 
-def _is_doomed(memory: Manifest, processor: str) -> bool:
+def _is_to_go(memory: Manifest, processor: str) -> bool:
     """Say whether a memory was to go with its processor, and is not on its way already."""
-    metadata = memory["metadata"]
-    doomed = metadata.get("annotations", {}).get(ON_DELETE_ANNOTATION) == "Delete"
-    return doomed and not metadata.get("deletionTimestamp") and is_memory_of(memory, processor)
+    return is_doomed(memory) and not memory["metadata"].get("deletionTimestamp") and is_memory_of(memory, processor)
 
 
-async def _sweep_one(world: World, kind: Kind, memory: Manifest, key: Key) -> None:
-    """Remove one memory; what cannot be removed now is said, and left for the next round."""
+async def _sweep_one(world: World, kind: Kind, name: str, key: Key) -> str | None:
+    """Remove one memory unless its processor is there; return what cannot be removed now, in words, or None."""
+    if await world.cluster.get(PROCESSOR, key.namespace, key.name) is not None:
+        return None
+    # What it says counts as of now: the last that the processor's story did may have been to retain it.
+    memory = await world.cluster.get(kind, key.namespace, name)
+    if memory is None or not _is_to_go(memory, key.name):
+        return None
+    log.info("memory without its processor is removed", **{kind.name: name})
     if kind is CLAIM:
         await world.cluster.delete(CLAIM, memory)
-        return
+        return None
     try:
-        if is_taken_over(world, await _noted_stores(world, key, memory)):
-            log.info("memory is another processor's by now", processor=key.name, namespace=key.namespace)
-            await world.cluster.delete(CONFIG_MAP, memory)
-            left = None
-        else:
-            left = await _left_in_stores(world, key, memory, TRY_SECONDS)
-    except Rejected as error:
-        left = str(error)
-    if left:
-        log.warning("memory left", processor=key.name, namespace=key.namespace, left=left)
-    world.secrets.forget(key)
-    world.known_stores.pop(key, None)
+        if not is_taken_over(world, await _noted_stores(world, key, memory)):
+            return await _left_in_stores(world, key, memory, TRY_SECONDS)
+        log.info("memory is another processor's by now", processor=key.name, namespace=key.namespace)
+        await world.cluster.delete(CONFIG_MAP, memory)
+        return None
+    finally:
+        world.secrets.forget(key)
+        world.known_stores.pop(key, None)

@@ -73,7 +73,7 @@ class Rounds:
         await self._world.rights.settle()
         ours = [manifest for kind in CUSTOM for manifest in self._world.cache.all(kind)]
         alive = {manifest["metadata"]["uid"] for manifest in ours}
-        for memory in (self._world.tokens, self._world.counted):
+        for memory in (self._world.tokens, self._world.counted, self._world.tried):
             for uid in memory.keys() - alive:
                 del memory[uid]
         for place, manifest in enumerate(ours):

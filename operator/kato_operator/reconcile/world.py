@@ -39,7 +39,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything a story needs; `tokens` and `counted` are memory that a restart may lose."""
+    """Everything a story needs; `tokens`, `counted` and `tried` are memory that a restart may lose."""
 
     cluster: Cluster
     sessions: Sessions
@@ -54,6 +54,8 @@ class World:
     # UID of a processor -> its pods' token; UID of an object -> when counters in its status were last written.
     tokens: dict[str, str] = field(default_factory=dict)
     counted: dict[str, float] = field(default_factory=dict)
+    # UID of a processor that is being deleted -> when the removal of its memory was first tried.
+    tried: dict[str, float] = field(default_factory=dict)
     # Processor -> its stores: a namespace that goes may take the Secrets before the processor.
     known_stores: dict[Key, Stores] = field(default_factory=dict)
 

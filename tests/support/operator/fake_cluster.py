@@ -11,8 +11,8 @@ from typing import Any
 
 from kato_operator.desired.kinds import CUSTOM, WATCHED, Kind, Manifest, lean
 from kato_operator.desired.names import PROCESSOR_LABEL
-from kato_operator.reconcile.ports import Conflict, Happening, NotServed, Refused
-from kato_spec.errors import Transient
+from kato_operator.reconcile.ports import Conflict, Happening, NotServed
+from kato_spec.errors import KatoError, Transient
 from tests.support.operator.clock import HeldClock
 
 Place = tuple[Kind, str, str]
@@ -33,7 +33,7 @@ class FakeCluster:
         self.writes: list[str] = []
         self.reads: list[str] = []
         self.in_the_way: list[str] = []
-        self.refusals: dict[tuple[str, str], Refused] = {}
+        self.refusals: dict[tuple[str, str], KatoError] = {}
         self.listener: Listener = lambda kind, manifest, gone: None
         self.crash_at: int | None = None
         self.away = False

@@ -16,7 +16,7 @@ from kato_operator.desired.kinds import (
 )
 from kato_operator.reconcile.finalizers import is_held
 from kato_operator.reconcile.ports import Refused
-from kato_spec.errors import Transient
+from kato_spec.errors import KatoError, Transient
 from tests.support.operator.fake_cluster import Crash
 from tests.support.operator.rig import BINDING, NAMESPACE, Rig, new_rig, restarted
 from tests.support.operator.walk import ALWAYS, applied, children, running
@@ -167,6 +167,44 @@ async def test_deletion_ends_when_the_memory_cannot_be_removed_and_the_sweep_rem
     del rig.cluster.refusals[key]
     await rig.rounds.sweep()
     assert rig.find(CLAIM, "kato-broad-memory") is None
+
+
+async def test_a_deletion_that_waited_for_an_operator_is_tried_in_full(rig: Rig) -> None:
+    await running(rig, deletionPolicy="Delete")
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    rig.clock.seconds += 3600
+    rig = restarted(rig)
+    await rig.start()
+    await rig.forward(3)
+    assert rig.find(PROCESSOR, "broad") is None
+    assert rig.find(CLAIM, "kato-broad-memory") is None
+    assert "MemoryLeft" not in rig.events()
+
+
+async def test_it_ends_all_the_same_when_nothing_can_be_removed(rig: Rig) -> None:
+    await running(rig, deletionPolicy="Delete")
+    rig.cluster.refusals["PersistentVolumeClaim", "kato-broad-memory"] = Refused("DELETE", "Forbidden", "not now")
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    rig.clock.seconds += 3600
+    rig = restarted(rig)
+    await rig.start()
+    await rig.forward(58)
+    assert rig.find(PROCESSOR, "broad")
+    await rig.forward(4)
+    assert rig.find(PROCESSOR, "broad") is None
+    assert "MemoryLeft" in rig.events()
+
+
+@pytest.mark.parametrize("error", [Refused("DELETE", "Forbidden", "not now"), Transient("500")], ids=type)
+async def test_memory_that_cannot_be_removed_does_not_keep_the_sweep_from_the_rest(rig: Rig, error: KatoError) -> None:
+    for name in ("broad", "strict"):
+        await applied(rig, name, deletionPolicy="Delete")
+        rig.cluster.objects[PROCESSOR, NAMESPACE, name]["metadata"].pop("finalizers")
+        rig.cluster.remove(PROCESSOR, NAMESPACE, name)
+    rig.cluster.refusals["PersistentVolumeClaim", "kato-broad-memory"] = error
+    await rig.rounds.sweep()
+    assert rig.find(CLAIM, "kato-broad-memory")
+    assert rig.find(CLAIM, "kato-strict-memory") is None
 
 
 async def test_the_sweep_leaves_retained_memory(rig: Rig) -> None:
