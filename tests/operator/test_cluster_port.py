@@ -18,6 +18,7 @@ from kato_operator.desired.compare import drift, stamped
 from kato_operator.desired.kinds import BY_NAME, CONFIG_MAP, PROCESSOR, SERVICE, Kind, Manifest
 from kato_operator.reconcile.fence import Fence, NotLeader
 from kato_operator.reconcile.ports import Cluster, Conflict, Happening, NotServed, Refused
+from tests.support.cluster.cluster import Cluster as KubectlCluster
 from tests.support.operator.clock import HeldClock
 from tests.support.operator.fake_cluster import FakeCluster
 from tests.support.operator.subjects import EVERYTHING, SHARED, subject
@@ -157,6 +158,16 @@ async def test_a_kind_that_is_not_served_is_told_apart(bench: Bench) -> None:
 async def test_an_event_can_be_posted(bench: Bench) -> None:
     made = await bench.cluster.apply(PROCESSOR, bench.processor())
     await bench.cluster.announce(Happening(made, "Warning", "NameConflict", "n" * 5000))
+
+
+@pytest.mark.parametrize("bench", ["real"], indirect=True)
+async def test_the_same_about_one_version_of_an_object_is_one_event(bench: Bench, cluster: KubectlCluster) -> None:
+    for version in ("1", "2"):
+        made = await bench.cluster.apply(CONFIG_MAP, bench.config_map(a=version))
+        for note in ("at first", "and again"):
+            await bench.cluster.announce(Happening(made, "Warning", "NameConflict", note))
+    found = cluster.kubectl("get", "events.events.k8s.io", "--namespace", bench.namespace, "--output", "name")
+    assert found.count(f"/{bench.name}.") == 2
 
 
 @pytest.mark.parametrize("bench", ["real"], indirect=True)

@@ -5,11 +5,11 @@ Called by `reconcile`; every write goes past the fence, so that one replica alon
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
@@ -17,7 +17,7 @@ from kato_operator.cluster.rest import APPLY, JSON, MERGE, PATCH, Rest
 from kato_operator.desired.kinds import CUSTOM, PROCESSOR, Kind, Manifest, lean
 from kato_operator.desired.names import FIELD_MANAGER, PROCESSOR_LABEL
 from kato_operator.reconcile.fence import Fence
-from kato_operator.reconcile.ports import Happening, NotServed, Refused
+from kato_operator.reconcile.ports import Conflict, Happening, NotServed, Refused
 from kato_spec.errors import Transient
 
 log = structlog.get_logger()
@@ -26,6 +26,8 @@ EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = "500"
 NOTE_MAX = 1024
+# What of an object's name stands in that of an Event, which ends at 253 characters.
+EVENT_NAME_MAX = 200
 NOT_SERVED = "{} are not served; are the CRDs installed?"
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 # The version of a store in which nothing was written yet: no object has it.
@@ -168,7 +170,7 @@ class KubeCluster:
         """See the port."""
         metadata = happening.about["metadata"]
         event = EVENT.manifest(
-            {"name": f"{metadata['name']}.{uuid4().hex[:16]}", "namespace": metadata["namespace"]},
+            {"name": _event_name(happening), "namespace": metadata["namespace"]},
             eventTime=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             reportingController=f"kato.dev/{FIELD_MANAGER}",
             reportingInstance=self._instance,
@@ -184,7 +186,10 @@ class KubeCluster:
             action="Reconcile",
             note=happening.note[:NOTE_MAX],
         )
-        await self._write(EVENT, "POST", path(EVENT, metadata["namespace"]), event)
+        try:
+            await self._write(EVENT, "POST", path(EVENT, metadata["namespace"]), event)
+        except Conflict:
+            return  # posted already, by a try that was broken off afterwards
 
     async def _write(
         self,
@@ -201,6 +206,13 @@ class KubeCluster:
         self._wrote(kind, VERBS[method])
         stored = await self._rest.write(method, where, body, query=query, content_type=content_type, time_left=left)
         return lean({"metadata": {}, **stored})
+
+
+def _event_name(happening: Happening) -> str:
+    """Return a name that is the same whenever the same is said of the same version of an object."""
+    metadata = happening.about["metadata"]
+    said = "\n".join((metadata["uid"], metadata["resourceVersion"], happening.type, happening.reason))
+    return f"{metadata['name'][:EVENT_NAME_MAX].rstrip('-.')}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 def _replacement(manifest: Manifest) -> list[Manifest]:

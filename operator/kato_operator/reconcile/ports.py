@@ -118,7 +118,7 @@ class Cluster(Protocol):
         ...
 
     async def announce(self, happening: Happening) -> None:
-        """Post an Event."""
+        """Post an Event; the same about the same version of an object is one Event, however often it is posted."""
         ...
 
 

@@ -18,8 +18,9 @@ from kato_operator.desired.stores import Stores, StoresMissing
 from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.databases import is_taken_over
 from kato_operator.reconcile.finalizers import is_held, set_finalizer
-from kato_operator.reconcile.ports import Happening, Key, Refused
+from kato_operator.reconcile.ports import Happening, Key
 from kato_operator.reconcile.retention import goes_along, is_doomed, is_memory_of, mark, retain
+from kato_operator.reconcile.statuses import tell
 from kato_operator.reconcile.stores import stores_in
 from kato_operator.reconcile.world import World, processor_key
 from kato_spec.errors import KatoError, Rejected, Transient
@@ -54,13 +55,10 @@ async def remove(world: World, key: Key, body: Manifest) -> float | None:
 
 
 async def _tell_of_rest(world: World, body: Manifest, left: str) -> None:
-    """Say what was not removed; a namespace that goes takes no Event any more, and must not be held up by one."""
+    """Say what was not removed."""
     note = f"not removed within {world.policy.cleanup_seconds:.0f} s and left for the sweep: {left}"
     log.warning("memory left", processor=body["metadata"]["name"], namespace=body["metadata"]["namespace"], left=left)
-    try:
-        await world.cluster.announce(Happening(body, "Warning", "MemoryLeft", note))
-    except Refused as error:
-        log.info("no event", error=str(error))
+    await tell(world, Happening(body, "Warning", "MemoryLeft", note))
 
 
 async def _left(world: World, key: Key, body: Manifest, seconds: float) -> str | None:

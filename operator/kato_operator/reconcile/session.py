@@ -20,6 +20,7 @@ from kato_operator.reconcile.ports import Happening, Key, PodAddress, Refused
 from kato_operator.reconcile.statuses import (
     is_counters_alone,
     is_paused,
+    tell,
     wait_for_counters,
     write_paused,
     write_status,
@@ -86,8 +87,8 @@ class SessionStory:
             if is_counters_alone(body, status, COUNTERS):
                 found = await self._find(body, max_age=FRESH_SECONDS)
                 status = self._status(body, found)
-            await write_status(world, SESSION, body, status, COUNTERS)
             await self._tell_of_loss(body, found)
+            await write_status(world, SESSION, body, status, COUNTERS)
         return soonest(wait or None, found.again, removal, self._expiry_in(found.declared))
 
     async def _find(self, body: Manifest, *, max_age: float) -> Found:
@@ -128,7 +129,7 @@ class SessionStory:
         if known is None and _has_ended(session, before, generation):
             return Found(endpoint=url)
         if known is not None and known.generation >= generation and not _to_renew(session, known):
-            return Found(known, url)
+            return Found(known, url, lost=_is_lost(session, before, generation, known, known))
         record = session.record(uid, generation)
         try:
             declared = [await world.sessions.declare(pod, record) for pod in spokesmen(pods, seen)][-1]
@@ -137,8 +138,7 @@ class SessionStory:
             reason = error.reason if isinstance(error, Refused) else "NotMadeYet"
             return Found(known, url, Problem(reason, str(error)), again)
         seen.sessions[uid] = declared
-        lost = known is None and before.get("phase") == "Active" and before.get("sessionId") != declared.session_id
-        return Found(declared, url, lost=lost)
+        return Found(declared, url, lost=_is_lost(session, before, generation, known, declared))
 
     def _is_due(self, processor: Key, uid: str) -> bool:
         """Say whether the session should have expired by now, as far as is known."""
@@ -181,13 +181,27 @@ class SessionStory:
         """Say that a session and its short-term memory were lost, and that another one took its place."""
         if found.lost and found.declared:
             note = f"{body['status']['sessionId']} is gone with its store; bound anew to {found.declared.session_id}"
-            await self._world.cluster.announce(Happening(body, "Warning", "SessionLost", note))
+            await tell(self._world, Happening(body, "Warning", "SessionLost", note))
 
 
 def _has_ended(session: KatoSession, before: Manifest, generation: int) -> bool:
     """Say whether a session that no pod knows has expired for good, rather than been lost."""
     same = before.get("phase") == "Expired" and before.get("observedGeneration") == generation
     return same and session.spec.expiry_policy == "Expire"
+
+
+def _is_lost(
+    session: KatoSession, before: Manifest, generation: int, known: DeclaredSession | None, declared: DeclaredSession
+) -> bool:
+    """Say whether a session took the place of one that was lost, not of one that expired.
+
+    The pod knew nothing of it; or it does so since a try that was broken off before it could be told. Where sessions
+    are renewed, what it knows may be the one that followed an expiry.
+    """
+    if before.get("phase") != "Active" or before.get("sessionId") == declared.session_id:
+        return False
+    same = session.spec.expiry_policy == "Expire" and before.get("observedGeneration") == generation
+    return known is None or (same and known.phase == "Active")
 
 
 def _to_renew(session: KatoSession, known: DeclaredSession) -> bool:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
+
 from kato_operator.desired.kinds import Kind, Manifest
 from kato_operator.desired.names import PAUSED_ANNOTATION
-from kato_operator.reconcile.ports import Happening
+from kato_operator.reconcile.ports import Happening, Refused
 from kato_operator.reconcile.world import SLACK, World
 from kato_operator.status.conditions import Finding, Truth, with_finding
 from kato_operator.status.transitions import transitions
+
+log = structlog.get_logger()
 
 
 def changed(before: Manifest, after: Manifest) -> frozenset[str]:
@@ -42,17 +46,29 @@ def is_counters_alone(body: Manifest, status: Manifest, counters: frozenset[str]
 async def write_status(
     world: World, kind: Kind, body: Manifest, status: dict[str, Any], counters: frozenset[str]
 ) -> None:
-    """Store `status` if it is new, and post an Event for each transition."""
+    """Store `status` if it is new, after an Event for each transition.
+
+    A status that is stored is a transition that no one sees again: so the Event comes first, and is one however often
+    it is posted.
+    """
     before = body.get("status", {})
     news = changed(before, status)
     if not news:
         return
+    for transition in transitions(before, status):
+        await tell(world, Happening(body, transition.type, transition.reason, transition.note))
     stored = await world.cluster.write_status(kind, {**body, "status": status})
     world.cache.put(kind, stored)
     if not news.isdisjoint(counters):
         world.counted[body["metadata"]["uid"]] = world.clock.monotonic()
-    for transition in transitions(before, status):
-        await world.cluster.announce(Happening(stored, transition.type, transition.reason, transition.note))
+
+
+async def tell(world: World, happening: Happening) -> None:
+    """Post an Event; one that is never taken, as in a namespace that goes or under a quota, holds nothing up."""
+    try:
+        await world.cluster.announce(happening)
+    except Refused as error:
+        log.info("no event", reason=happening.reason, error=str(error))
 
 
 def is_paused(body: Manifest) -> bool:

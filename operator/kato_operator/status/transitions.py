@@ -1,6 +1,6 @@
 """Which transitions between two statuses are worth an Event.
 
-Called by `reconcile` after a status is written (spec: operator.md, "Events only on transitions").
+Called by `reconcile` before a status is written (spec: operator.md, "Events only on transitions").
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kato_operator.cluster.kube import EVENT
 from kato_operator.desired.kinds import CUSTOM, WATCHED, Kind, Manifest, lean
 from kato_operator.desired.names import PROCESSOR_LABEL
 from kato_operator.reconcile.ports import Conflict, Happening, NotServed
@@ -37,6 +38,7 @@ class FakeCluster:
         self.listener: Listener = lambda kind, manifest, gone: None
         self.crash_at: int | None = None
         self.away = False
+        self._said: set[tuple[str, ...]] = set()
         self._version = 0
         self._uids = 0
         self._applied: dict[Place, Manifest] = {}
@@ -109,8 +111,12 @@ class FakeCluster:
             self.remove(kind, *place_of(manifest))
 
     async def announce(self, happening: Happening) -> None:
-        self._write(f"event {happening.reason}", None, "")
-        self.happenings.append(happening)
+        self._write(f"event {happening.reason}", EVENT, happening.reason)
+        metadata = happening.about["metadata"]
+        said = (metadata["uid"], metadata["resourceVersion"], happening.type, happening.reason)
+        if said not in self._said:
+            self._said.add(said)
+            self.happenings.append(happening)
 
     # What others do to the cluster.
 
@@ -180,12 +186,12 @@ class FakeCluster:
             raise Conflict(f"{place[2]} has changed")
         return live
 
-    def _write(self, what: str, kind: Kind | None, name: str) -> None:
+    def _write(self, what: str, kind: Kind, name: str) -> None:
         """Count a write, refuse it, or die before it as the test asks."""
         self._answer()
         if self.crash_at is not None and len(self.writes) >= self.crash_at:
             raise Crash
-        if kind is not None and (kind.name, name) in self.refusals:
+        if (kind.name, name) in self.refusals:
             raise self.refusals[kind.name, name]
         self.writes.append(what)
 
