@@ -208,9 +208,9 @@ def test_stores_that_are_away_hold_nothing_up_and_the_sweep_follows(
     stores.mongo.stop()
     shared.kubectl("delete", "kproc/left", "--timeout=60s")
     eventually(lambda: "MemoryLeft" in shared.events("left"), promised=PROMISED)
-    assert shared.find("configmap/kato-left-memory")
+    assert shared.find("configmap/kato-left.memory")
     stores.mongo.start()
-    eventually(lambda: shared.find("configmap/kato-left-memory") is None, timeout=PATIENCE)
+    eventually(lambda: shared.find("configmap/kato-left.memory") is None, timeout=PATIENCE)
     assert stores.redis.keys(prefix) == 0
     assert stores.mongo.collections(database) == []
 

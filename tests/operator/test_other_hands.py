@@ -118,6 +118,37 @@ def test_what_others_add_survives(synced: Space, operator: OperatorProcess) -> N
         synced.kubectl("patch", "service/kato-broad", "--type=merge", "--patch", free)
 
 
+POD: Json = {
+    "shareProcessNamespace": True,
+    "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["mongodb"]}],
+    "securityContext": {"supplementalGroups": [0]},
+    "containers": [
+        {
+            "name": "kato",
+            "securityContext": {"runAsUser": 0, "runAsNonRoot": False, "capabilities": {"add": ["NET_ADMIN"]}},
+            "lifecycle": {"postStart": {"exec": {"command": ["true"]}}},
+        }
+    ],
+}
+LOOSENING: list[tuple[str, Json]] = [
+    ("deployment/kato-broad", {"spec": {"template": {"spec": POD}}}),
+    ("service/kato-broad", {"spec": {"sessionAffinity": "ClientIP", "internalTrafficPolicy": "Local"}}),
+]
+
+
+@pytest.mark.parametrize(("reference", "edit"), LOOSENING, ids=["deployment", "service"])
+def test_what_someone_loosens_is_mended(synced: Space, reference: str, edit: Json) -> None:
+    before = synced.get(reference)["spec"]
+    synced.kubectl("patch", reference, "--type=strategic", "--patch", json.dumps(edit))
+    eventually(lambda: synced.get(reference)["spec"] == before, promised=PROMISED)
+
+
+def test_labels_that_someone_takes_off_the_memory_are_put_back(synced: Space) -> None:
+    before = synced.get("pvc/kato-broad-memory")["metadata"]["labels"]
+    synced.kubectl("label", "pvc/kato-broad-memory", *(f"{label}-" for label in before))
+    eventually(lambda: synced.get("pvc/kato-broad-memory")["metadata"].get("labels") == before, promised=PROMISED)
+
+
 def holds(found: object, wanted: object) -> bool:
     """Say whether all that is wanted is in what was found."""
     if isinstance(wanted, dict):

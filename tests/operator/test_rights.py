@@ -74,7 +74,7 @@ def live_with_replicas(space: Space) -> None:
     for child in ("pdb/kato-wide", "hpa/kato-wide"):
         eventually(lambda child=child: space.find(child) is None, promised=PROMISED)
     space.processor("wide", **SHARED | {"deletionPolicy": "Retain"}, suspend=True)
-    eventually(lambda: space.find("configmap/kato-wide-memory") is None, promised=PROMISED)
+    eventually(lambda: space.find("configmap/kato-wide.memory") is None, promised=PROMISED)
     space.kubectl("delete", "kproc/wide")
 
 

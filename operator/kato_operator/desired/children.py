@@ -128,6 +128,8 @@ def service(subject: Subject) -> Manifest:
             "selector": names.selector(subject.name),
             "externalIPs": [],
             "publishNotReadyAddresses": False,
+            "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster",
             "ports": [{"name": "http", "port": subject.spec.port, "targetPort": "http", "protocol": "TCP"}],
         }
     )

@@ -20,7 +20,16 @@ from kato_spec.quantities import amount
 Path = tuple[str, ...]
 
 # Maps that mean something else when a key is added by another hand.
-EXACT_MAPS = frozenset({"selector", "matchLabels", "nodeSelector", "affinity", "data"})
+EXACT_MAPS = frozenset(
+    {
+        *("selector", "matchLabels", "nodeSelector", "affinity", "data"),
+        # What a container may do, and what runs beside its command.
+        *("securityContext", "capabilities", "seccompProfile", "lifecycle"),
+    }
+)
+# Keys that no one may add, whatever else a map may hold; they are not written out empty, for some are refused then and
+# others make new pods.
+CLOSED_KEYS = frozenset({"sessionAffinityConfig", "shareProcessNamespace", "hostAliases"})
 # Maps of quantities, and quantities.
 QUANTITIES = frozenset({"requests", "limits", "sizeLimit", "divisor"})
 # What tells the items of a list apart, by the first of these that all of them have.
@@ -55,11 +64,16 @@ def drift(wanted: object, live: object, path: Path = (), *, extras: bool = True)
 
 
 def _map_drift(wanted: Mapping[str, Any], live: Mapping[str, Any], path: Path, extras: bool) -> Iterator[str]:
-    """Compare two maps: every wanted key, and in a selector or in data no other."""
+    """Compare two maps: every wanted key, and where no one may add any no other."""
     for key, value in wanted.items():
         yield from drift(value, live.get(key), (*path, key), extras=extras)
-    if extras and path and path[-1] in EXACT_MAPS:
-        yield from (".".join((*path, key)) for key in live if key not in wanted)
+    if extras:
+        yield from (".".join((*path, key)) for key in live if key not in wanted and _is_closed(path, key))
+
+
+def _is_closed(path: Path, key: str) -> bool:
+    """Say whether no one may add `key` to the map at `path`."""
+    return key in CLOSED_KEYS or (bool(path) and path[-1] in EXACT_MAPS)
 
 
 def _list_drift(wanted: list[Any], live: list[Any], path: Path, extras: bool) -> Iterator[str]:
@@ -109,8 +123,7 @@ def _same(wanted: object, live: object, path: Path) -> bool:
 def without_extras(wanted: object, live: object, path: Path = ()) -> Any:  # noqa: ANN401 - JSON of any shape
     """Return `live` laid under `wanted`, less what no one may add: for an update where an apply cannot remove."""
     if isinstance(wanted, Mapping) and isinstance(live, Mapping):
-        exact = bool(path) and path[-1] in EXACT_MAPS
-        kept = {} if exact else {key: value for key, value in live.items() if key not in wanted}
+        kept = {key: value for key, value in live.items() if key not in wanted and not _is_closed(path, key)}
         return kept | {key: without_extras(value, live.get(key), (*path, key)) for key, value in wanted.items()}
     if isinstance(wanted, list) and isinstance(live, list):
         return _items_without_extras(wanted, live, path)

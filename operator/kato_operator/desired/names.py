@@ -5,6 +5,9 @@ Used by the manifests of this room, by `reconcile` to find and own children, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kato_spec.keys import GROUP, child_name
 
 PROCESSOR_LABEL = f"{GROUP}/processor"
@@ -47,6 +50,23 @@ def labels(processor: str) -> dict[str, str]:
     }
 
 
+def marks(processor: str) -> dict[str, str]:
+    """Return the labels by which an object that no one owns is the operator's, and of a processor."""
+    return {MANAGED_BY_LABEL: FIELD_MANAGER, PROCESSOR_LABEL: processor}
+
+
+def is_marked_as(metadata: Mapping[str, Any], processor: str) -> bool:
+    """Say whether an object that no one owns is the operator's, and of a processor.
+
+    Its labels say so; where someone took them off a memory, what the operator wrote beside them does.
+    """
+    found, said, ours = metadata.get("labels", {}), metadata.get("annotations", {}), marks(processor)
+    if all(found.get(label) == value for label, value in ours.items()):
+        return True
+    disputed = any(found.get(label, value) != value for label, value in ours.items())
+    return not disputed and ON_DELETE_ANNOTATION in said and APPLIED_ANNOTATION in said
+
+
 def claim_name(processor: str) -> str:
     """Return the name of the PersistentVolumeClaim of a processor's embedded memory."""
     return f"{child_name(processor)}-memory"
@@ -63,8 +83,11 @@ def stores_secret_name(processor: str) -> str:
 
 
 def memory_note_name(processor: str) -> str:
-    """Return the name of the ConfigMap that notes which memory in shared stores is to go with its processor."""
-    return f"{child_name(processor)}-memory"
+    """Return the name of the ConfigMap that notes which memory in shared stores is to go with its processor.
+
+    With a dot, which no processor's name has: `kato-x-memory` is the ConfigMap of a processor `x-memory`.
+    """
+    return f"{child_name(processor)}.memory"
 
 
 def endpoint(processor: str, namespace: str, port: int) -> str:

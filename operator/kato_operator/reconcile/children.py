@@ -18,13 +18,7 @@ from kato_operator.desired.children import children, unwanted
 from kato_operator.desired.compare import drift, stamped, without_extras
 from kato_operator.desired.kinds import BY_NAME, CLAIM, DEPLOYMENT, PROCESSOR, WATCHED, Kind, Manifest
 from kato_operator.desired.memory import memory_note
-from kato_operator.desired.names import (
-    APPLIED_ANNOTATION,
-    FIELD_MANAGER,
-    MANAGED_BY_LABEL,
-    PROCESSOR_LABEL,
-    claim_name,
-)
+from kato_operator.desired.names import APPLIED_ANNOTATION, claim_name, is_marked_as, marks
 from kato_operator.desired.subject import Subject
 from kato_operator.reconcile.ports import INVALID, Conflict, Key, Refused
 from kato_operator.reconcile.world import World, processor_key
@@ -142,6 +136,9 @@ class Children:
         called = f"{kind.name} {wanted['metadata']['name']}"
         if where is Standing.FOREIGN:
             message = f"{called} exists and is not this processor's: it is left alone"
+            if kind is CLAIM:
+                labels = " ".join(f"{label}={value}" for label, value in marks(subject.name).items())
+                message += f"; if it is its memory, label it so: {labels}"
             outcome.problems.append(Problem("NameConflict", message))
         else:
             outcome.waits.append(Problem("WaitingForRemoval", f"{called} of an earlier time is on its way out"))
@@ -224,15 +221,13 @@ class Children:
 
 
 def standing(live: Manifest, uid: str, processor: str) -> Standing:
-    """Say whose an object is: by its controller; without one, by our own labels (a child that was set free)."""
+    """Say whose an object is: by its controller; without one, by our own marks (memory, a child that was set free)."""
     metadata = live["metadata"]
     if metadata.get("deletionTimestamp"):
         return Standing.LEAVING
     controller = _controller(live)
     if controller is None:
-        labels = metadata.get("labels", {})
-        ours = labels.get(MANAGED_BY_LABEL) == FIELD_MANAGER and labels.get(PROCESSOR_LABEL) == processor
-        return Standing.OURS if ours else Standing.FOREIGN
+        return Standing.OURS if is_marked_as(metadata, processor) else Standing.FOREIGN
     if controller["uid"] == uid:
         return Standing.OURS
     same = (controller["apiVersion"], controller["kind"], controller["name"])

@@ -13,13 +13,13 @@ import structlog
 
 from kato_operator.desired.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, POD, PROCESSOR, Kind, Manifest
 from kato_operator.desired.memory import noted
-from kato_operator.desired.names import PROCESSOR_LABEL, claim_name, memory_note_name
+from kato_operator.desired.names import PROCESSOR_LABEL, claim_name, is_marked_as, memory_note_name
 from kato_operator.desired.stores import Stores, StoresMissing
 from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.databases import is_taken_over
 from kato_operator.reconcile.finalizers import is_held, set_finalizer
 from kato_operator.reconcile.ports import Happening, Key
-from kato_operator.reconcile.retention import goes_along, is_doomed, is_memory_of, mark, retain
+from kato_operator.reconcile.retention import goes_along, is_doomed, mark, retain
 from kato_operator.reconcile.statuses import tell
 from kato_operator.reconcile.stores import stores_in
 from kato_operator.reconcile.world import World, processor_key
@@ -67,8 +67,8 @@ async def _left(world: World, key: Key, body: Manifest, seconds: float) -> str |
     try:
         volume = await world.cluster.get(CLAIM, key.namespace, claim)
         noted = await world.cluster.get(CONFIG_MAP, key.namespace, note)
-        volume = volume if volume and is_memory_of(volume, key.name) else None
-        noted = noted if noted and is_memory_of(noted, key.name) else None
+        volume = volume if volume and is_marked_as(volume["metadata"], key.name) else None
+        noted = noted if noted and is_marked_as(noted["metadata"], key.name) else None
         shared = noted is not None or key in world.known_stores
         deployment = world.cache.get(DEPLOYMENT, key.namespace, child_name(key.name))
         if deployment and (volume or shared) and standing(deployment, body["metadata"]["uid"], key.name) is OURS:
@@ -131,7 +131,8 @@ async def sweep(world: World) -> None:
 
 def _is_to_go(memory: Manifest, processor: str) -> bool:
     """Say whether a memory was to go with its processor, and is not on its way already."""
-    return is_doomed(memory) and not memory["metadata"].get("deletionTimestamp") and is_memory_of(memory, processor)
+    metadata = memory["metadata"]
+    return is_doomed(memory) and not metadata.get("deletionTimestamp") and is_marked_as(metadata, processor)
 
 
 async def _sweep_one(world: World, kind: Kind, name: str, key: Key) -> str | None:

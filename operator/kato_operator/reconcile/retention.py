@@ -10,14 +10,7 @@ from __future__ import annotations
 import structlog
 
 from kato_operator.desired.kinds import CLAIM, CONFIG_MAP, PROCESSOR, Manifest
-from kato_operator.desired.names import (
-    FIELD_MANAGER,
-    MANAGED_BY_LABEL,
-    ON_DELETE_ANNOTATION,
-    PROCESSOR_LABEL,
-    claim_name,
-    memory_note_name,
-)
+from kato_operator.desired.names import ON_DELETE_ANNOTATION, claim_name, is_marked_as, memory_note_name
 from kato_operator.reconcile.finalizers import is_held, set_finalizer
 from kato_operator.reconcile.ports import Cluster, Key, Refused
 from kato_operator.reconcile.world import World
@@ -64,10 +57,10 @@ async def retain(cluster: Cluster, namespace: str, processor: str) -> None:
         Refused: the API server does not take it; the finalizer must stay, or a sweep removes what is to be retained.
     """
     claim = await cluster.get(CLAIM, namespace, claim_name(processor))
-    if claim is not None and is_memory_of(claim, processor):
+    if claim is not None and is_marked_as(claim["metadata"], processor):
         await mark(cluster, claim, "Retain")
     note = await cluster.get(CONFIG_MAP, namespace, memory_note_name(processor))
-    if note is not None and is_memory_of(note, processor):
+    if note is not None and is_marked_as(note["metadata"], processor):
         await cluster.delete(CONFIG_MAP, note)
 
 
@@ -86,14 +79,8 @@ def is_doomed(memory: Manifest) -> bool:
     return bool(memory["metadata"].get("annotations", {}).get(ON_DELETE_ANNOTATION) == "Delete")
 
 
-def is_memory_of(memory: Manifest, processor: str) -> bool:
-    """Say whether a claim or a note is of the memory of a processor, made by the operator."""
-    labels = memory["metadata"].get("labels", {})
-    return bool(labels.get(MANAGED_BY_LABEL) == FIELD_MANAGER and labels.get(PROCESSOR_LABEL) == processor)
-
-
 def _is_marked(world: World, key: Key) -> bool:
     """Say whether the watches know of a mark."""
     places = ((CLAIM, claim_name(key.name)), (CONFIG_MAP, memory_note_name(key.name)))
     known = [world.cache.get(kind, key.namespace, name) for kind, name in places]
-    return any(memory is not None and is_memory_of(memory, key.name) and is_doomed(memory) for memory in known)
+    return any(memory and is_marked_as(memory["metadata"], key.name) and is_doomed(memory) for memory in known)

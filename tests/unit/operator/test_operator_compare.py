@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kato_operator.desired.compare import drift, stamped, without_extras
 from kato_operator.desired.names import APPLIED_ANNOTATION
+from tests.support.operator.fake_cluster import merged
 
 LEAVES = st.one_of(st.integers(-3, 3), st.booleans(), st.text("ab", max_size=2))
 KEYS = st.sampled_from(["a", "b", "selector", "requests", "env"])
@@ -98,6 +99,34 @@ def test_what_an_apply_cannot_take_away_is_told_apart() -> None:
     assert changed(wanted, more) == ["data.y", "env.B"]
     assert list(drift(wanted, more, extras=False)) == []
     assert list(drift(wanted, {**more, "data": {"x": "2", "y": "2"}}, extras=False)) == ["data.x"]
+
+
+HARDENED = {
+    "sessionAffinity": "None",
+    "securityContext": {
+        "runAsUser": 7,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+    "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
+}
+ADDED: list[dict[str, Any]] = [
+    {"securityContext": {"runAsGroup": 0}},
+    {"securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}},
+    {"securityContext": {"seccompProfile": {"localhostProfile": "theirs.json"}}},
+    {"lifecycle": {"postStart": {"exec": {"command": ["true"]}}}},
+    {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1}}},
+    {"shareProcessNamespace": True},
+    {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["mongodb"]}]},
+]
+
+
+@pytest.mark.parametrize("added", ADDED, ids=str)
+def test_what_loosens_a_pod_is_found_and_taken_away(added: dict[str, Any]) -> None:
+    live = merged(HARDENED, added)
+    assert list(drift(HARDENED, live, extras=False)) == []
+    assert len(changed(HARDENED, live)) == 1
+    assert without_extras(HARDENED, live) == HARDENED
 
 
 def test_the_stamp_tells_of_a_field_that_is_no_longer_wanted() -> None:

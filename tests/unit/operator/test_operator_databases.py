@@ -89,7 +89,7 @@ async def test_it_is_free_when_the_older_one_is_gone(rig: Rig) -> None:
 
 async def test_deleting_the_refused_one_removes_nothing_of_the_others(rig: Rig) -> None:
     await two(rig, external(), deletionPolicy="Delete")
-    assert rig.find(CONFIG_MAP, "kato-alpha-memory") is None
+    assert rig.find(CONFIG_MAP, "kato-alpha.memory") is None
     rig.cluster.remove(PROCESSOR, NAMESPACE, "alpha")
     await rig.forward(5)
     assert rig.find(PROCESSOR, "alpha") is None
@@ -104,12 +104,12 @@ async def test_the_sweep_leaves_a_database_that_another_one_has_by_now(rig: Rig)
     rig.cluster.remove(POD, NAMESPACE, "kato-zero-0")
     rig.cluster.remove(PROCESSOR, NAMESPACE, "zero")
     await rig.forward(63)
-    assert rig.find(CONFIG_MAP, "kato-zero-memory")
+    assert rig.find(CONFIG_MAP, "kato-zero.memory")
     await applied(rig, "alpha", storage=external())
     rig.stores.away = []
     await rig.rounds.sweep()
     assert rig.stores.removed == []
-    assert rig.find(CONFIG_MAP, "kato-zero-memory") is None
+    assert rig.find(CONFIG_MAP, "kato-zero.memory") is None
 
 
 @pytest.mark.parametrize(

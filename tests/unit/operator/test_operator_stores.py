@@ -205,7 +205,7 @@ def test_one_store_of_the_chart_needs_the_other(monkeypatch: pytest.MonkeyPatch)
         OperatorSettings()
 
 
-NOTE = (CONFIG_MAP, "kato-broad-memory")
+NOTE = (CONFIG_MAP, "kato-broad.memory")
 
 
 async def doomed(rig: Rig) -> None:
@@ -228,6 +228,15 @@ async def test_a_memory_goes_from_its_stores_after_the_pods_and_before_the_proce
     assert (removed.mongodb_uri, removed.redis_url, removed.database) == (URI, URL, DERIVED)
     assert rig.find(PROCESSOR, "broad") is None
     assert rig.find(*NOTE) is None
+
+
+async def test_the_note_is_in_no_other_processors_way(rig: Rig) -> None:
+    await doomed(rig)
+    await applied(rig, "broad-memory", storage=STORAGE, deletionPolicy="Delete")
+    for name in ("broad", "broad-memory"):
+        assert rig.condition(PROCESSOR, name, "Degraded") == ("False", "AsWanted")
+        assert rig.find(CONFIG_MAP, f"kato-{name}")
+        assert rig.find(CONFIG_MAP, f"kato-{name}.memory")
 
 
 async def test_stores_that_are_away_do_not_hold_a_processor_up_and_the_sweep_goes_after_them(rig: Rig) -> None:
@@ -291,6 +300,6 @@ async def test_the_sweep_leaves_what_a_new_processor_of_the_name_has_found_again
 
 
 def test_a_note_cannot_name_anothers_memory_in_the_charts_stores() -> None:
-    note = CONFIG_MAP.manifest({"name": "kato-broad-memory", "namespace": NAMESPACE}, data={"stores": "chart"})
+    note = CONFIG_MAP.manifest({"name": "kato-broad.memory", "namespace": NAMESPACE}, data={"stores": "chart"})
     assert noted(note, "broad", CHART) == (DERIVED, CHART)
     assert noted({**note, "data": {"stores": "chart", "database": "other"}}, "broad", CHART) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from kato_operator.desired.kinds import (
     Manifest,
 )
 from kato_operator.reconcile.ports import Refused
+from kato_operator.status.conditions import find
 from tests.support.operator.rig import NAMESPACE, Rig, pod
 from tests.support.operator.walk import applied, running
 
@@ -39,6 +41,34 @@ async def test_a_foreign_object_in_the_way_is_not_touched_and_told(rig: Rig, kin
     rig.cluster.remove(kind, NAMESPACE, "kato-broad")
     await rig.forward(10)
     assert rig.get(kind, "kato-broad")["metadata"]["ownerReferences"]
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
+
+
+async def test_a_volume_whose_labels_were_taken_off_is_taken_back(rig: Rig) -> None:
+    await running(rig)
+    before = rig.get(CLAIM, "kato-broad-memory")
+    at = {**before["metadata"], "resourceVersion": "90"}
+    rig.cluster.objects[CLAIM, NAMESPACE, "kato-broad-memory"] = {**before, "metadata": {**at, "labels": {}}}
+    rig.cluster.listener(CLAIM, {**before, "metadata": at}, True)  # the watch, which goes by label, takes it for gone
+    await rig.settle()
+    assert rig.get(CLAIM, "kato-broad-memory")["metadata"]["labels"] == before["metadata"]["labels"]
+    assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
+
+
+@pytest.mark.parametrize("labels", [{}, {"app.kubernetes.io/managed-by": "helm"}], ids=["none", "anothers"])
+async def test_a_volume_of_unknown_origin_is_left_alone_until_it_is_given(rig: Rig, labels: dict[str, str]) -> None:
+    spec = {"resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "kato-broad-memory", "namespace": NAMESPACE, "labels": labels}
+    theirs = rig.cluster.put(CLAIM, CLAIM.manifest(metadata, spec=spec))
+    await applied(rig)
+    assert rig.get(CLAIM, "kato-broad-memory") == theirs
+    condition = find(rig.get(PROCESSOR, "broad")["status"], "Degraded")
+    assert condition is not None
+    said = re.search(r"label it so: (\S+)=(\S+) (\S+)=(\S+)$", condition["message"])
+    assert said is not None
+    given = {said[1]: said[2], said[3]: said[4]}
+    rig.cluster.put(CLAIM, {"metadata": {**metadata, "labels": given}})
+    await rig.forward(6)
     assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
 
 
