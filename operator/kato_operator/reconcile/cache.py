@@ -7,7 +7,7 @@ and is never trusted to say that something is not there: before anything is made
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kato_operator.desired.kinds import PROCESSOR, SESSION, Kind, Manifest
 from kato_operator.desired.names import PROCESSOR_LABEL
@@ -97,8 +97,11 @@ def place_of(manifest: Manifest) -> Place:
 def processor_of(kind: Kind, manifest: Manifest) -> str | None:
     """Return the name of the processor that an object belongs to: by its reference, or by its label."""
     if kind is SESSION:
-        name: str = manifest["spec"]["processorRef"]["name"]
-        return name
+        # What was stored under an older schema, or past any, is refused by its story and may name none.
+        spec = manifest.get("spec")
+        reference = spec.get("processorRef") if isinstance(spec, Mapping) else None
+        name = reference.get("name") if isinstance(reference, Mapping) else None
+        return name if isinstance(name, str) else None
     label: str | None = manifest["metadata"].get("labels", {}).get(PROCESSOR_LABEL)
     return label
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kato_operator.desired.kinds import PROCESSOR, SESSION, Manifest
@@ -30,7 +30,7 @@ from kato_operator.status.conditions import find
 from kato_operator.status.observed import Problem
 from kato_operator.status.session import COUNTERS, SessionView, session_status
 from kato_spec.errors import Rejected, Transient
-from kato_spec.records import DeclaredSession
+from kato_spec.records import DeclaredSession, SessionDefaults
 from kato_spec.session import KatoSession
 
 # How long after its time a session is looked at, and how old an answer may then be.
@@ -38,6 +38,8 @@ EXPIRY_SLACK = 0.25
 # Sessions that end one after the other are looked at together, at multiples of this many seconds.
 EXPIRY_BEAT = 0.5
 REFUSED_SECONDS = 30.0
+# Why a session cannot be used while its processor has no ready pod.
+SUSPENDED, NOT_READY = "ProcessorSuspended", "ProcessorNotReady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Found:
     """What was found of a session.
 
     `declared`: what the pod says; `hindrance`: why it could not be asked or made, and `again` when to try, in
-    seconds; `orphan`: its processor is gone; `lost`: it is a new session, for the pod knew nothing of the one before.
+    seconds; `orphan`: its processor is gone; `over`: it has expired where no pod could say so; `lost`: it is a new
+    session, for the pod knew nothing of the one before.
     """
 
     declared: DeclaredSession | None = None
@@ -53,6 +56,7 @@ class Found:
     hindrance: Problem | None = None
     again: float | None = None
     orphan: bool = False
+    over: bool = False
     lost: bool = False
 
 
@@ -106,8 +110,11 @@ class SessionStory:
         url = endpoint(name, namespace, processor["spec"]["port"])
         if not pods:
             suspended = processor["spec"].get("suspend", False)
-            reason = "ProcessorSuspended" if suspended else "ProcessorNotReady"
-            return Found(endpoint=url, hindrance=Problem(reason, f"KatoProcessor {name} has no ready pod"))
+            reason = SUSPENDED if suspended else NOT_READY
+            hindrance = Problem(reason, f"KatoProcessor {name} has no ready pod")
+            left = self._unseen_expiry_in(body, session, processor)
+            again = None if left is None else max(0.0, left) + EXPIRY_SLACK
+            return Found(endpoint=url, hindrance=hindrance, again=again, over=left is not None and left <= 0)
         return await self._bind(body, session, pods, url, max_age)
 
     async def _bind(
@@ -156,6 +163,23 @@ class SessionStory:
         due = max(now, declared.expires_at.timestamp()) + EXPIRY_SLACK
         return math.ceil(due / EXPIRY_BEAT) * EXPIRY_BEAT - now
 
+    def _unseen_expiry_in(self, body: Manifest, session: KatoSession, processor: Manifest) -> float | None:
+        """Return in how many seconds an active session has expired for certain, though no pod can be asked.
+
+        Its last use may have been as late as its processor's last ready pod, where uses begin its time anew.
+        """
+        before, now = body.get("status", {}), self._world.clock.now()
+        if before.get("phase") != "Active" or "expiresAt" not in before:
+            return None
+        end, defaults = datetime.fromisoformat(before["expiresAt"]), processor["spec"].get("sessions") or {}
+        if defaults.get("autoExtend", True):
+            ready = find(before, "Ready")
+            alone = ready is not None and ready["reason"] in (SUSPENDED, NOT_READY)
+            since = datetime.fromisoformat(ready["lastTransitionTime"]) if ready and alone else now
+            seconds = session.spec.ttl_seconds or defaults.get("ttlSeconds") or SessionDefaults().ttl_seconds
+            end = max(end, since + timedelta(seconds=seconds))
+        return (end - now).total_seconds()
+
     def _removal_in(self, body: Manifest) -> float | None:
         """Return in how many seconds an expired session is to remove itself, or None."""
         after = body["spec"].get("removeAfterExpirySeconds")
@@ -174,6 +198,7 @@ class SessionStory:
             declared=found.declared,
             hindrance=found.hindrance,
             orphan=found.orphan,
+            over=found.over,
         )
         return session_status(view, body.get("status", {}), self._world.clock.now())
 

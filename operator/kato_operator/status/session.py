@@ -26,7 +26,7 @@ class SessionView:
     """A KatoSession as it is.
 
     `declared`: what the pod says; `hindrance`: why it is not bound or cannot be used now; `orphan`: whether its
-    processor is gone, and the session with it.
+    processor is gone, and the session with it; `over`: it has expired, though no pod could be asked.
     """
 
     generation: int
@@ -35,6 +35,7 @@ class SessionView:
     declared: DeclaredSession | None
     hindrance: Problem | None
     orphan: bool = False
+    over: bool = False
 
 
 def session_status(view: SessionView, before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def _seen(view: SessionView, before: Mapping[str, Any]) -> dict[str, Any]:
         return {"phase": "Pending"}
     known = {name: before[name] for name in KNOWN if name in before}
     if declared is None:
-        return {"phase": before.get("phase", "Pending"), **known}
+        return {"phase": "Expired" if view.over else before.get("phase", "Pending"), **known}
     moments = {
         "createdAt": declared.created_at,
         "expiresAt": declared.expires_at,

@@ -188,6 +188,61 @@ async def test_a_restart_of_the_pod_keeps_the_session(rig: Rig) -> None:
     assert "SessionLost" not in rig.events()
 
 
+async def test_a_session_expires_while_its_processor_is_suspended(rig: Rig) -> None:
+    await processor_runs(rig)
+    session = await session_applied(rig, ttlSeconds=60)
+    await rig.forward(10)
+    await processor_stops(rig, suspend=True)
+    await rig.forward(55)
+    assert phase(rig) == "Active"
+    await rig.forward(7)
+    assert phase(rig) == "Expired"
+    assert rig.condition(SESSION, "reader", "Expired") == ("True", "TimeToLiveOver")
+    assert rig.condition(SESSION, "reader", "Ready") == ("False", "Expired")
+    rig.user_applies(PROCESSOR, "broad")
+    await rig.settle()
+    await rig.pod_runs("broad", IP, fresh=False)
+    await rig.forward(31)
+    assert (phase(rig), rig.get(SESSION, "reader")["status"]["sessionId"]) == ("Expired", session)
+
+
+async def test_one_that_was_used_to_the_last_is_not_thought_expired(rig: Rig) -> None:
+    await processor_runs(rig)
+    session = await session_applied(rig, ttlSeconds=60)
+    await rig.forward(50)
+    await observe(rig, session, "a")
+    await rig.pod_ends("broad")
+    await rig.forward(55)
+    assert phase(rig) == "Active"
+    await rig.pod_runs("broad", IP, fresh=False)
+    assert (phase(rig), rig.get(SESSION, "reader")["status"]["sessionId"]) == ("Active", session)
+    assert "SessionLost" not in rig.events()
+
+
+async def test_one_that_does_not_slide_expires_at_its_time(rig: Rig) -> None:
+    fixed = {"autoExtend": False}
+    await processor_runs(rig, sessions=fixed)
+    await session_applied(rig, ttlSeconds=60)
+    await rig.forward(50)
+    await processor_stops(rig, sessions=fixed)
+    await rig.forward(9)
+    assert phase(rig) == "Active"
+    await rig.forward(2)
+    assert phase(rig) == "Expired"
+
+
+async def processor_stops(rig: Rig, **spec: object) -> None:
+    rig.user_applies(PROCESSOR, "broad", **spec)
+    await rig.settle()
+    await rig.pod_ends("broad")
+
+
+async def test_a_session_that_names_no_processor_is_refused_and_ends_no_operator(rig: Rig) -> None:
+    rig.user_applies(SESSION, "stray", processorRef=None)
+    await restarted(rig).start()
+    assert rig.condition(SESSION, "stray", "Bound") == ("False", "InvalidSpec")
+
+
 async def test_a_session_falls_back_to_pending_when_its_processor_goes(rig: Rig) -> None:
     await processor_runs(rig)
     await session_applied(rig)
