@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from kato_operator.status.conditions import Finding, conditions, truth
+from kato_operator.status.conditions import Finding, conditions, find, truth
 from kato_operator.status.observed import Observed, Problem, ready
 from kato_operator.status.troubles import trouble
 from kato_spec.records import StateRecord
@@ -38,16 +38,16 @@ def processor_status(
         **about,
         **counts,
         "conditions": conditions(
-            _findings(observed), before.get("conditions", ()), generation=observed.generation, now=now
+            _findings(observed, before), before.get("conditions", ()), generation=observed.generation, now=now
         ),
     }
 
 
-def _findings(observed: Observed) -> Iterator[Finding]:
+def _findings(observed: Observed, before: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield every condition of a processor."""
     hindrance = trouble(observed)
     settled = _settled(observed)
-    yield _ready(observed, hindrance, settled=settled)
+    yield _ready(observed, hindrance, before, settled=settled)
     yield _progressing(observed, settled=settled)
     yield _degraded([*observed.problems, *([hindrance] if hindrance else [])])
     yield _store_reachable(observed, hindrance)
@@ -67,7 +67,7 @@ def _settled(observed: Observed) -> bool:
     )
 
 
-def _ready(observed: Observed, hindrance: Problem | None, *, settled: bool) -> Finding:
+def _ready(observed: Observed, hindrance: Problem | None, before: Mapping[str, Any], *, settled: bool) -> Finding:
     """Ready: every pod that is wanted runs as wanted and answers."""
     conflict = next((problem for problem in observed.problems if problem.reason == "NameConflict"), None)
     if conflict:
@@ -82,7 +82,25 @@ def _ready(observed: Observed, hindrance: Problem | None, *, settled: bool) -> F
     cause = next(iter(known), None)
     if cause:
         return Finding("Ready", "False", cause.reason, cause.message)
-    return Finding("Ready", "False", "PodsNotReady", _count(observed))
+    reason = "RollingOut" if _is_rolling_out(observed, before) else "PodsNotReady"
+    return Finding("Ready", "False", reason, _count(observed))
+
+
+def _is_rolling_out(observed: Observed, before: Mapping[str, Any]) -> bool:
+    """Say whether pods that are not ready are those that were asked for anew, rather than lost.
+
+    Either stays so until all are ready, unless the Deployment gives up: later on, counts cannot tell the two apart.
+    """
+    deployment, was = observed.deployment, find(before, "Ready")
+    if deployment is None or was is None or was["reason"] == "PodsNotReady":
+        return False
+    status = deployment.get("status", {})
+    progress = next((item for item in status.get("conditions") or () if item["type"] == "Progressing"), None)
+    if progress is not None and progress["status"] == "False":
+        return False
+    behind = status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0)
+    lost = status.get("readyReplicas", 0) < min(before.get("readyReplicas", 0), observed.replicas)
+    return was["reason"] == "RollingOut" or behind or not lost
 
 
 def _count(observed: Observed) -> str:

@@ -16,7 +16,7 @@ GOOD = {"Ready": "True", "Bound": "True", "Degraded": "False", "Expired": "False
 # What is bad at first and becomes good: told when it does.
 GROWING = frozenset({"Ready", "Bound"})
 # Reasons of a bad condition that someone asked for.
-ASKED_FOR = frozenset({"Suspended", "NoReplicas", "TimeToLiveOver"})
+ASKED_FOR = frozenset({"Suspended", "NoReplicas", "RollingOut", "TimeToLiveOver"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,9 @@ class Rig:
     async def pod_ends(self, processor: str) -> None:
         """Take the pod away again."""
         self.cluster.remove(POD, NAMESPACE, f"kato-{processor}-0")
-        self.cluster.put(DEPLOYMENT, {**self.get(DEPLOYMENT, f"kato-{processor}"), "status": {}})
+        deployment = self.get(DEPLOYMENT, f"kato-{processor}")
+        status = {"observedGeneration": deployment["metadata"]["generation"]}
+        self.cluster.put(DEPLOYMENT, {**deployment, "status": status})
         await self.settle()
 
     def events(self) -> list[str]:

@@ -232,6 +232,37 @@ async def test_optional_children_go_when_they_are_no_longer_wanted(rig: Rig) -> 
     assert rig.find(AUTOSCALER, "kato-broad") is None
 
 
+async def test_a_rollout_is_said_to_be_one_and_warns_no_one(rig: Rig) -> None:
+    await running(rig)
+    await applied(rig, image="kato-service:other")
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "RollingOut")
+    await rig.pod_ends("broad")
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "RollingOut")
+    await rig.pod_runs("broad", fresh=False)
+    assert rig.events() == ["Ready", "RollingOut", "Ready"]
+    assert {happening.type for happening in rig.cluster.happenings} == {"Normal"}
+
+
+async def test_a_rollout_that_the_deployment_gives_up_is_told(rig: Rig) -> None:
+    await running(rig)
+    await applied(rig, image="kato-service:other")
+    await rig.pod_ends("broad")
+    deployment = rig.get(DEPLOYMENT, "kato-broad")
+    given_up = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    rig.cluster.put(DEPLOYMENT, {**deployment, "status": {**deployment["status"], "conditions": [given_up]}})
+    await rig.settle()
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "PodsNotReady")
+
+
+async def test_a_processor_that_is_resumed_warns_no_one(rig: Rig) -> None:
+    await running(rig)
+    await applied(rig, suspend=True)
+    await rig.pod_ends("broad")
+    await applied(rig)
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "RollingOut")
+    assert {happening.type for happening in rig.cluster.happenings} == {"Normal"}
+
+
 async def test_events_are_told_once_for_each_transition(rig: Rig) -> None:
     await running(rig)
     await rig.forward(600)
