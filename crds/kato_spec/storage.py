@@ -132,6 +132,9 @@ class StorageStatus(SpecModel):
 
     type: Literal["Embedded", "External"] = Field(description="The branch that holds.")
     size: Quantity | None = Field(None, description="Size of the embedded volume.")
+    requested_size: Quantity | None = Field(
+        None, description="What the spec asks for, where the volume was found again and is larger."
+    )
     ephemeral: bool | None = Field(None, description="Whether the embedded memory is lost with the pod.")
     claim_name: ObjectName | None = Field(None, description="The PersistentVolumeClaim of the embedded memory.")
     database: DatabaseName | None = Field(None, description="The MongoDB database of the external memory.")

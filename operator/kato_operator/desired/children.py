@@ -25,10 +25,10 @@ from kato_operator.desired.kinds import (
     Manifest,
 )
 from kato_operator.desired.pod import template
+from kato_operator.desired.storage import as_found
 from kato_operator.desired.stores import URI_KEY, URL_KEY, Stores
 from kato_operator.desired.subject import Subject
 from kato_spec.processor import Autoscaling
-from kato_spec.quantities import exceeds
 
 # Kinds that come and go with the spec; the others are always wanted.
 OPTIONAL = (SERVICE_ACCOUNT, DISRUPTION_BUDGET, AUTOSCALER)
@@ -87,11 +87,9 @@ def parameters(subject: Subject) -> Manifest:
 
 def memory_claim(subject: Subject, live: Manifest | None) -> Manifest:
     """Return the claim of the embedded memory; `live` is the one there is, which may be larger and stays so."""
-    size = subject.storage.size
-    there = live["spec"]["resources"]["requests"]["storage"] if live else None
     spec: Manifest = {
         "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": there if exceeds(there, size) else size}},
+        "resources": {"requests": {"storage": as_found(subject.storage, live).size}},
     }
     storage = subject.spec.storage
     if storage and storage.embedded and storage.embedded.storage_class_name:

@@ -5,6 +5,9 @@ Called by `reconcile` before any manifest is made (spec: operator.md, KatoProces
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kato_operator.desired.kinds import Manifest
 from kato_operator.desired.names import claim_name
 from kato_spec.errors import Rejected
@@ -69,6 +72,14 @@ def _embedded(processor: KatoProcessor, storage: EmbeddedStorage) -> StorageStat
     return StorageStatus(type="Embedded", size=storage.size, ephemeral=storage.ephemeral, claim_name=claim)
 
 
+def as_found(storage: StorageStatus, claim: Mapping[str, Any] | None) -> StorageStatus:
+    """Return `storage` at the size of its volume claim, where that was found again and is larger; it never shrinks."""
+    there = claim["spec"]["resources"]["requests"]["storage"] if claim else None
+    if storage.claim_name is None or not exceeds(there, storage.size):
+        return storage
+    return storage.model_copy(update={"size": there, "requested_size": storage.requested_size or storage.size})
+
+
 def _external(
     processor: KatoProcessor, namespace: str, storage: ExternalStorage, kept: StorageStatus | None
 ) -> StorageStatus:
@@ -92,5 +103,6 @@ def _check_kept(kept: StorageStatus, wanted: StorageStatus) -> None:
         raise Rejected("spec.storage.embedded", "present", "absent: this processor's memory is external, for good")
     if kept.ephemeral != wanted.ephemeral:
         raise Rejected("spec.storage.embedded.ephemeral", wanted.ephemeral, f"{kept.ephemeral}: it cannot change")
-    if exceeds(kept.size, wanted.size):
-        raise Rejected("spec.storage.embedded.size", wanted.size, f"at least {kept.size}: it may only grow")
+    least = kept.requested_size or kept.size
+    if exceeds(least, wanted.size):
+        raise Rejected("spec.storage.embedded.size", wanted.size, f"at least {least}: it may only grow")

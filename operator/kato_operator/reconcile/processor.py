@@ -6,14 +6,15 @@ and begun again (spec: operator.md, "Level-triggered").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from kato_operator.desired.kinds import CLAIM, DEPLOYMENT, POD, PROCESSOR, Manifest
-from kato_operator.desired.names import claim_name, endpoint, selector_text
+from kato_operator.desired.names import claim_name, endpoint, is_marked_as, selector_text
+from kato_operator.desired.storage import as_found
 from kato_operator.desired.subject import Subject, plain
 from kato_operator.reconcile.children import PROBLEM_SECONDS, Children, Outcome, is_controlled_by
 from kato_operator.reconcile.databases import DatabaseTaken, check_database
@@ -175,14 +176,19 @@ class ProcessorStory:
             sights=seen.sights if seen else (),
             ailing=ailing,
         )
-        about = {name: before[name] for name in ABOUT if name in before} if subject is None else _about(subject)
+        about = (
+            {name: before[name] for name in ABOUT if name in before}
+            if subject is None
+            else _about(subject, observed.claim)
+        )
         return processor_status(observed, before, about, world.clock.now())
 
 
-def _about(subject: Subject) -> dict[str, Any]:
+def _about(subject: Subject, claim: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the status says that does not depend on pods."""
+    ours = claim if claim and is_marked_as(claim["metadata"], subject.name) else None
     return {
         "selector": selector_text(subject.name),
         "endpoint": endpoint(subject.name, subject.namespace, subject.spec.port),
-        "storage": plain(subject.storage),
+        "storage": plain(as_found(subject.storage, ours)),
     }

@@ -191,6 +191,21 @@ async def test_a_volume_grows_and_never_shrinks(rig: Rig) -> None:
     assert rig.get(CLAIM, "kato-broad-memory")["spec"] == claim["spec"]
 
 
+async def test_a_volume_that_is_found_again_is_said_to_be_as_large_as_it_is(rig: Rig) -> None:
+    await applied(rig, storage={"embedded": {"size": "3Gi", "ephemeral": False}})
+    rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
+    await rig.settle()
+    for spec in ({}, {"storage": {"embedded": {"size": "2Gi", "ephemeral": False}}}):
+        await applied(rig, **spec)
+        await applied(rig, **spec, displayName="Again")
+        storage = rig.get(PROCESSOR, "broad")["status"]["storage"]
+        assert (storage["size"], storage["requestedSize"]) == ("3Gi", "2Gi" if spec else "1Gi")
+        assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
+    await applied(rig, storage={"embedded": {"size": "4Gi", "ephemeral": False}})
+    storage = rig.get(PROCESSOR, "broad")["status"]["storage"]
+    assert (storage["size"], storage.get("requestedSize")) == ("4Gi", None)
+
+
 async def test_suspend_scales_to_zero_and_back(rig: Rig) -> None:
     await running(rig)
     await applied(rig, suspend=True)
