@@ -149,6 +149,17 @@ def test_a_session_lost_with_its_store_is_bound_anew(space: Space) -> None:
     space.kubectl("delete", "kproc/fleeting", "ksess/unlucky")
 
 
+def test_its_time_runs_on_while_its_processor_is_suspended(space: Space) -> None:
+    space.processor("resting")
+    space.ready("resting")
+    space.session("sleeper", "resting", ttlSeconds=20)
+    space.reaches("ksess/sleeper", "Ready", "True")
+    space.kubectl("patch", "kproc/resting", "--type=merge", "--patch", '{"spec":{"suspend":true}}')
+    space.reaches("ksess/sleeper", "Ready", "False", "ProcessorSuspended")
+    space.reaches("ksess/sleeper", "Expired", "True", within=PATIENCE)
+    space.kubectl("delete", "kproc/resting", "ksess/sleeper")
+
+
 def test_fifty_sessions_at_once(broad: Space) -> None:
     names = [f"many-{number}" for number in range(50)]
     before = count(broad)

@@ -156,6 +156,19 @@ def test_suspend_stops_the_pod_and_keeps_the_object(broad: Space) -> None:
     broad.ready("broad")
 
 
+def test_a_rollout_that_was_asked_for_warns_no_one(space: Space) -> None:
+    space.processor("rolled")
+    space.ready("rolled")
+    uid = space.pod("rolled")["metadata"]["uid"]
+    space.kubectl("patch", "kproc/rolled", "--type=merge", "--patch", '{"spec":{"podAnnotations":{"a":"b"}}}')
+    eventually(lambda: space.get("kproc/rolled")["status"]["observedGeneration"] == 2, promised=PROMISED)
+    space.ready("rolled")
+    assert "RollingOut" in space.events("rolled")
+    assert space.pod("rolled")["metadata"]["uid"] != uid
+    assert "PodsNotReady" not in space.events("rolled")
+    space.kubectl("delete", "kproc/rolled")
+
+
 def test_kubectl_scale_goes_by_the_status_subresource(broad: Space) -> None:
     broad.kubectl("scale", "kproc/broad", "--replicas=0")
     broad.reaches("kproc/broad", "Ready", "False", "NoReplicas", within=PATIENCE)
