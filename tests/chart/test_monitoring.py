@@ -6,15 +6,19 @@ import re
 from collections.abc import Mapping
 
 import pytest
+import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kato_operator.desired.kinds import PROCESSOR
+from kato_operator.app import PROOFS_MISSED
+from kato_operator.cluster.kube import EVENT
+from kato_operator.desired.kinds import CUSTOM, PROCESSOR, WATCHED_CHILDREN
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.ports import Key
 from kato_operator.reconcile.queue import WorkQueue
-from kato_operator.telemetry.metrics import Telemetry
-from tests.chart.rendering import Document, documents
+from kato_operator.settings import OperatorSettings
+from kato_operator.telemetry.metrics import LAG_LIMIT, Telemetry
+from tests.chart.rendering import CHART, Document, documents
 
 JOB = "kato-operator-metrics"
 # What Prometheus adds to every series.
@@ -67,6 +71,45 @@ def test_every_alert_says_what_to_do(alert: Document) -> None:
     for name in ("summary", "runbook"):
         assert alert["annotations"][name].endswith(".")
         assert "\n" not in alert["annotations"][name]
+
+
+RESYNC_SECONDS = OperatorSettings.model_fields["resync_seconds"].default
+WATCH_LIMIT = PROOFS_MISSED * RESYNC_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("KatoOperatorQueueStands", LAG_LIMIT), ("KatoOperatorWatchIsOld", WATCH_LIMIT)]
+)
+def test_an_alert_fires_before_the_process_is_restarted_for_it(name: str, limit: float) -> None:
+    alert, monitor = alert_named(name), yaml.safe_load((CHART / "values.yaml").read_text())["metrics"]["serviceMonitor"]
+    assert threshold(alert) + seconds(alert["for"]) + seconds(monitor["interval"]) <= limit
+
+
+def test_a_watch_that_one_resync_did_not_prove_is_not_old() -> None:
+    assert threshold(alert_named("KatoOperatorWatchIsOld")) >= 2 * RESYNC_SECONDS
+
+
+def test_counters_that_are_refreshed_are_no_writes_without_end() -> None:
+    """Statuses are written as often as there are busy sessions, and Events as often as something comes about."""
+    (ignored,) = re.findall(r'kind!~"([^"]*)"', alert_named("KatoOperatorWritesWithoutEnd")["expr"])
+    assert {kind.name for kind in CUSTOM} | {EVENT.name} == set(ignored.split("|"))
+    assert not [kind for kind in WATCHED_CHILDREN if re.fullmatch(ignored, kind.name)]
+
+
+def alert_named(name: str) -> Document:
+    """Return one alert."""
+    (found,) = [alert for alert in alerts() if alert["alert"] == name]
+    return found
+
+
+def threshold(alert: Document) -> float:
+    """Return the value above which an alert fires."""
+    return float(alert["expr"].rpartition(" > ")[2])
+
+
+def seconds(duration: str) -> float:
+    """Return a duration of Prometheus, such as 30s or 2m, in seconds."""
+    return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
 
 
 def test_the_job_of_the_queries_is_the_service_that_is_scraped() -> None:
