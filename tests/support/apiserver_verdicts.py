@@ -31,6 +31,12 @@ class ApiServer:
         path = self._paths.get(document.get("kind", ""), self._paths["KatoProcessor"])
         return _blamed(self._client.post(path, params=STRICT, json=document))
 
+    def completed(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the spec that the server would store for `document`, which it accepts: defaults filled in."""
+        answer = self._client.post(self._paths[document["kind"]], params=STRICT, json=document)
+        spec: dict[str, Any] = answer.raise_for_status().json()["spec"]
+        return spec
+
     def refused_update(self, old: dict[str, Any], new: dict[str, Any]) -> set[str]:
         """Return the fields for which the server refuses to replace `old` by `new`; `old` is created for it."""
         listing = self._paths[old["kind"]]

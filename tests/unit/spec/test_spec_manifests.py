@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from kato_spec.errors import Rejected
 from kato_spec.keys import processor_id_problem
 from kato_spec.manifests import MODELS, NOTHING, InvalidManifest, validate, validate_update
-from kato_spec.parameters import resolve
-from kato_spec.processor import KatoProcessor
+from kato_spec.parameters import Parameters, resolve
+from kato_spec.processor import Autoscaling, KatoProcessor, KatoProcessorSpec, Sessions
 from kato_spec.rules import RULES
 from kato_spec.schema import Schema, tree
-from kato_spec.session import KatoSession
+from kato_spec.session import KatoSession, KatoSessionSpec
 from tests.support.manifests import Document, Invalid, Update, Valid, invalid, updates, valid
 
 JSON = st.recursive(
@@ -23,6 +24,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+
+
+# A field without the numbers of list items, and what is allowed there.
+Place = tuple[str, str]
 
 
 def processor(name: str = "broad", **spec: object) -> Document:
@@ -63,19 +68,49 @@ def test_an_update_is_judged_by_what_was_there_before(row: Update) -> None:
         assert fields(new, old) == {row.field}
 
 
-def test_the_tables_break_every_rule() -> None:
-    broken = {problem.allowed for row in invalid() for problem in refusal(row.manifest).problems}
+def test_the_tables_break_every_rule_wherever_it_stands() -> None:
+    broken = {place for row in invalid() for place in places(row.manifest, refusal(row.manifest))}
     for update in updates():
         if update.field is not None:
             old, new = update.documents()
-            broken |= {problem.allowed for problem in refusal(new, old).problems}
-    rules = {rule.allowed for model in MODELS.values() for rule in rules_below(tree(model))}
-    assert rules <= broken
+            broken |= places(new, refusal(new, old))
+    rules = {place for kind, model in MODELS.items() for place in rules_below(tree(model), kind)}
+    assert rules - broken == set()
 
 
-def rules_below(node: Schema) -> list[Any]:
-    children = [*node.get("properties", {}).values(), *(node[key] for key in ("items",) if key in node)]
-    return [*node.get(RULES, ()), *(rule for child in children for rule in rules_below(child))]
+def places(document: Document, refused: InvalidManifest) -> set[Place]:
+    """Return which field was blamed, whichever item of a list it is of, and what is allowed there."""
+    paths = [(["[]" if isinstance(step, int) else step for step in one.path], one.allowed) for one in refused.problems]
+    return {(".".join([str(document.get("kind")), *path]), allowed) for path, allowed in paths}
+
+
+def rules_below(node: Schema, path: str) -> Iterator[Place]:
+    """Yield the field that each rule blames, and what is allowed there."""
+    yield from ((f"{path}.{rule.reads[0]}", rule.allowed) for rule in node.get(RULES, ()))
+    for name, child in node.get("properties", {}).items():
+        yield from rules_below(child, f"{path}.{name}")
+    if "items" in node:
+        yield from rules_below(node["items"], f"{path}.[]")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *(f"parameters.{field.alias}" for field in Parameters.model_fields.values()),
+        *(f"sessions.{field.alias}" for field in Sessions.model_fields.values()),
+        *(f"autoscaling.{field.alias}" for field in Autoscaling.model_fields.values()),
+        *(field.alias or name for name, field in KatoProcessorSpec.model_fields.items()),
+    ],
+)
+def test_the_tables_have_a_bad_value_of_every_field_of_a_processor(field: str) -> None:
+    blamed = [row.field for row in invalid() if row.manifest.get("kind") == "KatoProcessor"]
+    assert [path for path in blamed if re.match(rf"spec\.{field}(\.|\[|$)", path)]
+
+
+@pytest.mark.parametrize("field", [field.alias or name for name, field in KatoSessionSpec.model_fields.items()])
+def test_the_tables_have_a_bad_value_of_every_field_of_a_session(field: str) -> None:
+    blamed = [row.field for row in invalid() if row.manifest.get("kind") == "KatoSession"]
+    assert [path for path in blamed if re.match(rf"spec\.{field}(\.|\[|$)", path)]
 
 
 def test_every_problem_of_a_document_is_told_at_once() -> None:
