@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -13,8 +14,10 @@ from kato_operator.clock import SystemClock
 from kato_operator.cluster.kube import KubeCluster
 from kato_operator.cluster.rest import connect
 from kato_operator.desired.kinds import CLAIM, Kind, Manifest
+from kato_operator.desired.stores import MONGODB_FIELD, REDIS_FIELD, Source, Sources
 from kato_operator.reconcile.fence import Fence
 from kato_operator.reconcile.ports import Cluster, Happening
+from kato_service.processor.processor import Processor
 from tests.support.cluster.cluster import Cluster as KubernetesCluster
 from tests.support.eventually import eventually, eventually_async
 from tests.support.operator.clock import HeldClock
@@ -80,18 +83,25 @@ class Mortal:
 
 
 class Lives:
-    """One operator process after the other on one namespace; `writes` says what each of them died after."""
+    """One operator process after the other on one namespace; `writes` says what each of them died after.
+
+    `pods` outlive them, `stores` are the ones that the chart names, and `removed` whose memory was removed from them.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._clock = HeldClock()
+        self.pods = PodsInProcess(self._clock)
+        self.stores: Sources | None = None
+        self.removed: set[str] = set()
         self.writes: list[str] = []
 
     async def run(self) -> list[str]:
         """Start processes until one finds nothing to write; return what those before it wrote, one each."""
         before = len(self.writes)
         for _ in range(LIVES):
-            mortal, clock = Mortal(self._cluster), HeldClock()
-            rig = Rig(mortal, PodsInProcess(clock), clock)  # type: ignore[arg-type] # the port, and a listener
+            mortal = Mortal(self._cluster)
+            rig = Rig(mortal, self.pods, self._clock, stores=self.stores)  # type: ignore[arg-type] # and a listener
             try:
                 await rig.start()
                 await rig.rounds.sweep()
@@ -100,6 +110,8 @@ class Lives:
                 self.writes.append(mortal.wrote)
             else:
                 return self.writes[before:]
+            finally:
+                self.removed |= {stores.processor for stores in rig.stores.removed}
         raise AssertionError(f"never settled: {self.writes[before:]}")
 
 
@@ -116,7 +128,9 @@ async def lives(
     fence = Fence(SystemClock().monotonic)
     fence.extend(math.inf)
     async with await connect() as rest:
-        yield Lives(KubeCluster(rest, fence, [namespace], instance="mortal"))
+        lives = Lives(KubeCluster(rest, fence, [namespace], instance="mortal"))
+        yield lives
+        await lives.pods.stop()
 
 
 async def test_it_converges_after_a_death_at_each_write(
@@ -148,20 +162,88 @@ async def test_it_converges_after_a_death_at_each_write(
     assert "more" not in space.get("configmap/kato-broad")["data"]
 
     space.kubectl("delete", "kproc/broad", "ksess/reader", "--wait=false")
-    deleted: list[str] = []
+    deleted = await until_gone(lives, space)
+    assert {"delete Deployment", "delete PersistentVolumeClaim", "finalizers KatoProcessor"} <= set(deleted)
+    assert CLAIM.name not in {write.split()[1] for write in await lives.run()}
+
+
+async def until_gone(lives: Lives, space: Space) -> list[str]:
+    """Run until the processor and its children are gone; return what was written on the way."""
+    written: list[str] = []
 
     async def gone() -> bool:
-        deleted.extend(await lives.run())
+        written.extend(await lives.run())
         return space.find("kproc/broad") is None
 
     await eventually_async(gone, timeout=PATIENCE, interval=0.5)
-    assert {"delete Deployment", "delete PersistentVolumeClaim", "finalizers KatoProcessor"} <= set(deleted)
     eventually(lambda: shape(space) == [], timeout=PATIENCE)
-    assert CLAIM.name not in {write.split()[1] for write in await lives.run()}
+    return written
+
+
+# No node has this label: the pods are never started, and stand for those that answer in the test's own process.
+WIDE = {"storage": None, "replicas": 2, "autoscaling": {"maxReplicas": 3}, "nodeSelector": {"disk": "of-gold"}}
+
+
+async def test_it_converges_on_shared_stores_and_with_a_session_that_is_bound(
+    lives: Lives, cluster: KubernetesCluster, namespace: str
+) -> None:
+    space = Space(cluster, namespace)
+    values = ("--from-literal=uri=mongodb://10.0.0.9", "--from-literal=url=redis://10.0.0.9")
+    space.kubectl("create", "secret", "generic", "stores", *values)
+    mongodb, redis = (MONGODB_FIELD, namespace, "stores", "uri"), (REDIS_FIELD, namespace, "stores", "url")
+    lives.stores = Sources(Source(*mongodb), Source(*redis))
+    space.processor("broad", **WIDE, deletionPolicy="Delete")
+    space.session("reader", "broad")
+    made = Counter(write.split()[1] for write in await lives.run() if write.startswith("apply"))
+    twice = {"Secret": 2, "ConfigMap": 2}  # the token's and the stores'; the parameters and the note on the memory
+    assert made == Counter(shape(space)) == Counter(dict.fromkeys(ONCE, 1) | twice)
+
+    processor = await answer(lives, space)
+    bound = await lives.run()
+    assert "status KatoSession" in bound
+    session = space.get("ksess/reader")["status"]["sessionId"]
+    assert space.condition("ksess/reader", "Ready")[0] == "True"
+    assert [declared.session_id for declared in (await processor.state()).declared] == [session]
+
+    space.processor("broad", **WIDE | {"replicas": 1, "autoscaling": None}, deletionPolicy="Delete")
+    space.session("reader", "broad", config={"maxPredictions": 5})
+    updated = await lives.run()
+    assert {"delete PodDisruptionBudget", "delete HorizontalPodAutoscaler", "apply Deployment"} <= set(updated)
+    assert [declared.session_id for declared in (await processor.state()).declared] == [session]
+    assert space.get("ksess/reader")["status"]["observedGeneration"] == 2
+
+    space.kubectl("delete", "ksess/reader")
+    assert "delete ConfigMap" not in await lives.run()
+    assert not (await processor.state()).declared
+    space.kubectl("delete", "kproc/broad", "--wait=false")
+    assert {"delete Deployment", "delete ConfigMap", "finalizers KatoProcessor"} <= set(await until_gone(lives, space))
+    assert lives.removed == {"broad"}
+
+
+ONCE = (
+    *("Deployment", "Service", "ServiceAccount", "NetworkPolicy"),
+    *("PodDisruptionBudget", "HorizontalPodAutoscaler"),
+)
+
+
+async def answer(lives: Lives, space: Space) -> Processor:
+    """Have both pods run as a kubelet would say, at addresses where one processor answers."""
+    eventually(lambda: len(space.listing("pods", "kato.dev/processor=broad")) == 2, timeout=PATIENCE)
+    processor = await lives.pods.start("10.0.0.1")
+    for number, pod in enumerate(space.listing("pods", "kato.dev/processor=broad"), 1):
+        ip = f"10.0.0.{number}"
+        lives.pods.running[ip] = processor
+        conditions = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Ready")]
+        status = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions}
+        patch = ("--subresource=status", "--type=merge", "--patch", json.dumps({"status": status}))
+        space.kubectl("patch", f"pod/{pod['metadata']['name']}", *patch)
+    counted = "deployment/kato-broad"
+    eventually(lambda: space.get(counted)["status"].get("readyReplicas") == 2, timeout=PATIENCE)
+    return processor
 
 
 def shape(space: Space) -> list[str]:
     """Return the kinds of the processor's children: one of each, or the test that compares them fails."""
-    kinds = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies,pvc"
+    kinds = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies,pvc,pdb,hpa"
     found = space.listing(kinds, "kato.dev/processor=broad")
     return ["PVC" if item["kind"] == CLAIM.name else item["kind"] for item in found]
