@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import textwrap
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -40,6 +41,14 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         neighbours.nginx_image()
     if "store_images" in wanted:
         neighbours.store_images()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded for people to read: what they measured, and what the operator was seen to need."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            terminalreporter.write_line(f"{report.nodeid}: {name}")
+            terminalreporter.write_line(textwrap.indent(str(value), "  "))
 
 
 @pytest.fixture(scope="session")

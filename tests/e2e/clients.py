@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.space import CLIENT, Space
+from tests.support.learning import Patterns, acknowledged
 
 HERE = Path(__file__).parent
 LOAD = (HERE / "load.py").read_text()
@@ -33,16 +34,16 @@ def load(space: Space, url: str) -> Iterator[dict[str, Any]]:
             report |= json.loads(clients.stdout.read())
 
 
-def stream(space: Space, url: str, count: int, disturb: Callable[[], object]) -> list[str]:
+def stream(space: Space, url: str, count: int, disturb: Callable[[], object]) -> Patterns:
     """Learn in a stream, disturb it on the way, and return the patterns acknowledged until `count` after that."""
     argv = in_client(space, STREAM, url, str(count))
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as streaming:
         assert streaming.stdout is not None
-        names = [streaming.stdout.readline().strip() for _ in range(5)]
+        lines = [streaming.stdout.readline() for _ in range(5)]
         disturb()
-        names += streaming.stdout.read().split()
-    assert streaming.returncode == 0, names
-    return names
+        lines += streaming.stdout.readlines()
+    assert streaming.returncode == 0, lines
+    return acknowledged(map(json.loads, lines))
 
 
 def in_client(space: Space, program: str, *words: str) -> list[str]:

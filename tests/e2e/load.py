@@ -1,7 +1,8 @@
 """Runs in the client pod: `python3 load.py URL [USER]` keeps 8 clients busy until its input ends, retrying nothing.
 
 Each client has a session and a connection of its own, observes, and learns now and then. Prints JSON: how many requests
-were answered well, what went wrong with the others, and the patterns whose learning was acknowledged.
+were answered well, what went wrong with the others, and each learning that was acknowledged: the name that was told,
+and the events that had been acknowledged since the one before it.
 """
 
 import json
@@ -24,7 +25,7 @@ class Client(threading.Thread):
         self.url, self.user, self.number, self.stop = url, user, number, stop
         self.answered = 0
         self.failures: list[str] = []
-        self.learned: list[str] = []
+        self.learned: list[dict[str, object]] = []
 
     def run(self) -> None:
         """Work until told to stop; a failure is noted, never repeated."""
@@ -33,10 +34,12 @@ class Client(threading.Thread):
             turn = 0
             while session and not self.stop.is_set():
                 turn += 1
-                for place in range(EVENTS):
-                    symbol = f"{self.number}-{turn}-{place}"
-                    self.post(client, f"/sessions/{session}/observe", {"strings": [symbol]})
-                self.learned += filter(None, [self.post(client, f"/sessions/{session}/learn", {}).get("pattern_name")])
+                events = [[f"{self.number}-{turn}-{place}"] for place in range(EVENTS)]
+                told = [
+                    event for event in events if self.post(client, f"/sessions/{session}/observe", {"strings": event})
+                ]
+                if name := self.post(client, f"/sessions/{session}/learn", {}).get("pattern_name"):
+                    self.learned.append({"name": name, "events": told})
 
     def post(self, client: httpx.Client, path: str, body: object) -> dict[str, str]:
         """Send one request and return its answer, an empty one when it failed."""
@@ -70,7 +73,7 @@ def main(url: str, user: str = "load") -> None:
     report = {
         "answered": sum(client.answered for client in clients),
         "failures": [failure for client in clients for failure in client.failures],
-        "learned": [name for client in clients for name in client.learned],
+        "learned": [learning for client in clients for learning in client.learned],
     }
     sys.stdout.write(json.dumps(report) + "\n")
 

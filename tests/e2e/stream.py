@@ -1,11 +1,12 @@
 """Runs in the client pod: `python3 stream.py URL COUNT` learns sequences in one session while its processor is killed.
 
 Each step is repeated under one Idempotency-Key until it is acknowledged, whatever becomes of the processor meanwhile.
-Prints the name of each pattern as its learning is acknowledged, and ends COUNT patterns after a step that had to be
-repeated: so the processor was away in the midst of the stream.
+Prints each learning as it is acknowledged, as JSON: the name that was told, and the events acknowledged before it. Ends
+COUNT patterns after a step that had to be repeated: so the processor was away in the midst of the stream.
 """
 
 import itertools
+import json
 import sys
 import time
 import uuid
@@ -41,10 +42,11 @@ class Stream:
 
     def learn(self, number: int) -> None:
         """Learn one sequence of three symbols that no other has, and say so at once."""
-        for place in "abc":
-            self.acknowledged(f"/sessions/{self.session}/observe", {"strings": [f"{place}{number}"]})
+        events = [[f"{place}{number}"] for place in "abc"]
+        for event in events:
+            self.acknowledged(f"/sessions/{self.session}/observe", {"strings": event})
         name = self.acknowledged(f"/sessions/{self.session}/learn", {})["pattern_name"]
-        sys.stdout.write(f"{name}\n")
+        sys.stdout.write(json.dumps({"name": name, "events": events}) + "\n")
         sys.stdout.flush()
 
 

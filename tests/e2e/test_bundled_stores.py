@@ -15,6 +15,7 @@ from tests.e2e.space import NOTICED, STARTED, Json, Space, processor
 from tests.support.cluster import neighbours
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
+from tests.support.learning import Patterns, known
 
 SHARED = "http://kato-shared:8000"
 SENTENCE = ("the", "cat", "sat")
@@ -84,8 +85,6 @@ def test_what_one_pod_learns_the_other_predicts(shared: Space) -> None:
 def test_pods_killed_in_the_midst_of_a_stream_lose_nothing_acknowledged(
     shared: Space, local_cluster: LocalCluster
 ) -> None:
-    """Each sequence is of symbols of its own: an event lost or doubled would make another pattern."""
-
     def kill_all() -> None:
         for pod in pods(shared):  # the one that the stream's connection leads to is among them
             local_cluster.kill(container(pod)["containerID"].removeprefix("containerd://"))
@@ -96,7 +95,7 @@ def test_pods_killed_in_the_midst_of_a_stream_lose_nothing_acknowledged(
     after = pods(shared)
     assert [pod["metadata"]["uid"] for pod in after] == before
     for pod in after:
-        eventually(lambda pod=pod: learned(shared, pod) == dict.fromkeys(acknowledged, 1), promised=NOTICED)
+        eventually(lambda pod=pod: learned(shared, pod) == acknowledged, promised=NOTICED)
 
 
 def is_back(pod: Json) -> bool:
@@ -105,10 +104,9 @@ def is_back(pod: Json) -> bool:
     return bool(found["ready"]) and found["lastState"].get("terminated", {}).get("exitCode") == SIGKILLED
 
 
-def learned(space: Space, pod: Json) -> dict[str, int]:
-    """Return the patterns of the stream and how often each was learned, as a pod knows them."""
-    patterns = space.read(f"{at(pod)}/patterns?node_id=stream&limit=1000")["patterns"]
-    return {pattern["name"]: pattern["frequency"] for pattern in patterns}
+def learned(space: Space, pod: Json) -> Patterns:
+    """Return the patterns of the stream as a pod knows them."""
+    return known(lambda path: space.read(at(pod) + path), "stream")
 
 
 def test_the_stores_pods_may_be_replaced(shared: Space, release: Release) -> None:

@@ -6,7 +6,7 @@ One processor is led through its life under the operator's own service account; 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,23 +19,9 @@ from tests.support.operator.faulty import Proxy
 from tests.support.operator.process import ACCOUNT, OperatorProcess, leading
 from tests.support.operator.space import PATIENCE, PROMISED, Space
 
-Grant = tuple[str, str, str]
-HIDDEN = {
-    # Asked for by admission (OwnerReferencesPermissionEnforcement) before a child may block its owner: no request.
-    ("kato.dev", "katoprocessors/finalizers", "update"),
-}
 # Nothing is ever asked of them: the processor is suspended.
 STORES = {"mongodb": {"uriSecretRef": {"name": "stores"}}, "redis": {"urlSecretRef": {"name": "stores"}}}
 SHARED = {"storage": {"external": STORES}, "deletionPolicy": "Delete"}
-
-
-def granted() -> set[Grant]:
-    return {
-        (rule.group, resource, verb)
-        for rule in (*RULES, *BINDING_RULES, *LEASE_RULES)
-        for resource in rule.resources
-        for verb in rule.verbs
-    }
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +90,17 @@ FOREIGN = [
 ]
 
 
-def test_every_right_is_used_and_none_is_missing(space: Space, proxy: Proxy, local_cluster: LocalCluster) -> None:
+def test_every_right_is_used_and_none_is_missing(
+    space: Space, proxy: Proxy, local_cluster: LocalCluster, record_property: Callable[[str, object], None]
+) -> None:
     live_a_life(space)
     live_with_replicas(space)
     see_without_watches(space, proxy)
     account = f"system:serviceaccount:{space.namespace}:{ACCOUNT}"
-    wanted = granted() - HIDDEN
+    wanted = audit.granted(*RULES, *BINDING_RULES, *LEASE_RULES)
 
-    def unused() -> set[Grant]:
-        return wanted - used(local_cluster, account)
+    def unused() -> set[audit.Grant]:
+        return wanted - audit.used(audit.requests(local_cluster, user=account))
 
     try:
         eventually(lambda: "get" not in {verb for _, _, verb in unused()}, timeout=PATIENCE, interval=1)
@@ -123,23 +111,6 @@ def test_every_right_is_used_and_none_is_missing(space: Space, proxy: Proxy, loc
     space.kubectl("delete", "kproc/broad", "ksess/quiet", f"--timeout={PATIENCE:.0f}s")
     eventually(lambda: not unused(), timeout=PATIENCE, interval=1)
     asked = list(audit.requests(local_cluster, user=account))
-    assert [request for request in asked if request.code == 403] == []
-    assert used(local_cluster, account) <= granted()
-    report(used(local_cluster, account))
-
-
-def used(cluster: LocalCluster, account: str) -> set[Grant]:
-    """Return what an account did, as grants; an apply that makes an object needs the right to create, too."""
-    found = {(item.group, item.resource, item.verb) for item in made(cluster, account)}
-    return found | {(item.group, item.resource, "create") for item in made(cluster, account) if item.code == 201}
-
-
-def made(cluster: LocalCluster, account: str) -> list[audit.Request]:
-    """Return the requests that were let through; that there is nothing of a name is an answer too."""
-    return [request for request in audit.requests(cluster, user=account) if request.code < 400 or request.code == 404]
-
-
-def report(grants: set[Grant]) -> None:
-    """Print the audit of permissions: shown by pytest with -s, and kept when a test fails."""
-    for group, resource, verb in sorted(grants):
-        print(f"{group or 'core'}/{resource}: {verb}")  # noqa: T201 - the report is what is wanted
+    assert audit.forbidden(asked) == []
+    assert audit.used(asked) <= wanted
+    record_property("what the operator asked of the API server", audit.described(audit.used(asked)))

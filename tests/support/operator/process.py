@@ -100,6 +100,7 @@ class OperatorProcess:
         self.token = new_token(cluster, namespaces[0])
         self._config = kubeconfig(cluster, self.token, directory / "kubeconfig", server)
         self.log = directory / "operator.log"
+        self._begun = 0  # where in the log this start's lines begin, in bytes
         values: dict[str, object] = {
             "namespace": namespaces[0],
             "watch_namespaces": ",".join(namespaces),
@@ -117,8 +118,9 @@ class OperatorProcess:
         self._settings |= settings
 
     def start(self) -> None:
-        """Start it and wait until it serves its metrics."""
-        with self.log.open("wb") as log:
+        """Start it and wait until it serves its metrics; it writes on where the one before it ended."""
+        self._begun = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command("run"), stdout=log, stderr=subprocess.STDOUT)
         eventually(self._port, timeout=60)
 
@@ -143,8 +145,9 @@ class OperatorProcess:
 
     def _port(self) -> int | None:
         assert self._process is not None
-        assert self._process.poll() is None, self.log.read_text()
-        found = re.search(r'"port": (\d+)', self.log.read_text())
+        written = self.log.read_bytes()[self._begun :].decode(errors="replace")
+        assert self._process.poll() is None, written
+        found = re.search(r'"port": (\d+)', written)
         return int(found[1]) if found else None
 
     def ask(self, path: str) -> httpx.Response:

@@ -1,32 +1,43 @@
 """A Redis and a MongoDB, or what speaks its protocol, in the network of a test cluster: pods reach them by the node.
 
-Called by tests/operator. They run beside the cluster, so that a test can stop and start them again.
+Called by tests/operator and tests/e2e. They run beside the cluster, so that a test can stop and start them again.
 """
 
 from __future__ import annotations
 
+import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import redis
 
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.control import ADDRESS
 from tests.support.stores.mongo_server import MongoServer
 from tests.support.stores.redis_server import RedisServer, redis_program
 
+Json = dict[str, Any]
 NAMED = 'exec -a "$0" "$@"'
 
 
 class ClusterRedis(RedisServer):
-    """A Redis with an append-only file."""
+    """A Redis with an append-only file, which asks for a `password`."""
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         super().__init__(directory, appending=True)
         self._cluster = cluster
+        self.password = f"of-redis-{secrets.token_hex(8)}"
 
     @property
     def url(self) -> str:
-        return f"redis://{ADDRESS}:{self.port}"
+        return f"redis://:{self.password}@{ADDRESS}:{self.port}"
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, password=self.password)
 
     def executable(self) -> str | None:
         return None
@@ -34,7 +45,7 @@ class ClusterRedis(RedisServer):
     def command(self) -> Sequence[str]:
         name, *words = super().command()
         words[words.index("127.0.0.1")] = "0.0.0.0"  # noqa: S104 - inside the cluster's own network
-        options = [*words, "--protected-mode", "no"]
+        options = [*words, "--requirepass", self.password]
         return self._cluster.command(["bash", "-c", NAMED, name, redis_program(), *options])
 
     def answers(self) -> bool:
@@ -48,15 +59,16 @@ class ClusterRedis(RedisServer):
 
 
 class ClusterMongo(MongoServer):
-    """A MongoDB."""
+    """A MongoDB, whose URL holds a `password` in a field that no server checks: what stands in for it has no users."""
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         super().__init__(directory)
         self._cluster = cluster
+        self.password = f"of-mongodb-{secrets.token_hex(8)}"
 
     @property
     def url(self) -> str:
-        return f"mongodb://{ADDRESS}:{self.port}"
+        return f"mongodb://{ADDRESS}:{self.port}/?appName={self.password}"
 
     def command(self) -> Sequence[str]:
         words = [ADDRESS if word == "127.0.0.1" else word for word in super().command()]
@@ -71,3 +83,30 @@ class ClusterMongo(MongoServer):
         """Return the names of what is in a database."""
         with self._cluster.entered(), self.client() as client:
             return sorted(client[database].list_collection_names())
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What processors share."""
+
+    redis: ClusterRedis
+    mongo: ClusterMongo
+
+    def secret(self, namespace: str) -> Json:
+        """Return the Secret `stores` that names both."""
+        values = {"uri": self.mongo.url, "url": self.redis.url}
+        metadata = {"name": "stores", "namespace": namespace}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
+
+
+@contextmanager
+def running_stores(cluster: Cluster, directory: Path) -> Iterator[Stores]:
+    """Run a Redis and a MongoDB until the block ends."""
+    stores = Stores(ClusterRedis(cluster, directory / "redis"), ClusterMongo(cluster, directory / "mongo"))
+    try:
+        stores.redis.start()
+        stores.mongo.start()
+        yield stores
+    finally:
+        stores.redis.close()
+        stores.mongo.close()
