@@ -92,6 +92,9 @@ def apiserver(run: Path, programs: Mapping[str, Path]) -> list[str]:
         f"--service-account-signing-key-file={run}/sa.key",
         "--service-account-issuer=https://kubernetes.default.svc",
         "--allow-privileged=true",
+        # Admission that changes objects, as a mesh's webhook does it, without a webhook.
+        "--feature-gates=MutatingAdmissionPolicy=true",
+        "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
         f"--audit-policy-file={run}/audit.yaml",
         f"--audit-log-path={run}/{AUDIT_LOG}",
         "--kubelet-preferred-address-types=InternalIP",
