@@ -46,10 +46,10 @@ class Fleet:
 
         await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
 
-    async def create(self, name: str, spec: Json) -> None:
-        """Create a processor, as a user does."""
+    async def create(self, name: str, spec: Json) -> Json:
+        """Create a processor, as a user does; return it as it is stored."""
         metadata = {"name": name, "namespace": self._namespace}
-        await self._ask("POST", path(PROCESSOR, self._namespace), PROCESSOR.manifest(metadata, spec=spec))
+        return await self._ask("POST", path(PROCESSOR, self._namespace), PROCESSOR.manifest(metadata, spec=spec))
 
     async def declare(self, name: str, processor: str, **spec: object) -> None:
         """Create a session, as a user does."""
@@ -100,11 +100,15 @@ class Fleet:
             await asyncio.sleep(1)  # a listing of the whole fleet is work for the API server too
         raise TimeoutError(f"not every {kind.name} is as wanted after {seconds:g} s")
 
-    async def change(self, name: str) -> float:
-        """Change a parameter; return after how many seconds the status was that of the new generation."""
+    async def patch(self, name: str, spec: Json) -> Json:
+        """Change a processor's spec, as a user does; return it as it is stored."""
+        return await self._ask("PATCH", self._path(name), {"spec": spec}, MERGE)
+
+    async def change(self, name: str, number: int) -> float:
+        """Change a parameter and the port; return after how many seconds the status was of the new generation."""
         began = monotonic()
-        patch = {"spec": {"parameters": {"maxPredictions": 7}, "port": 9000}}
-        wanted = (await self._ask("PATCH", self._path(name), patch, MERGE))["metadata"]["generation"]
+        changed = await self.patch(name, {"parameters": {"maxPredictions": 7}, "port": 9000 + number})
+        wanted = changed["metadata"]["generation"]
         while (await self._ask("GET", self._path(name))).get("status", {}).get("observedGeneration") != wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         return monotonic() - began

@@ -2,7 +2,8 @@
 
 One node, real pods, etcd that syncs to the disk. KATO_BENCH_SESSIONS and KATO_BENCH_RATE (a second) say how many
 sessions are declared and how fast, KATO_BENCH_STARTS how many processors are started one after the other. The sessions
-are bound at that rate and then all expire within a minute.
+are bound at that rate and then all expire within a minute. How long no one answers while a change of the spec replaces
+the one pod of an embedded memory is what a client sees that asks every 20 ms through the Service.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ import asyncio
 import json
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import pairwise
 from pathlib import Path
-from time import CLOCK_BOOTTIME, clock_gettime, time
+from time import CLOCK_BOOTTIME, clock_gettime, monotonic, time
 from typing import Any
 
+import aiohttp
 import psutil
 
 from kato_operator.desired.kinds import POD, PROCESSOR, SESSION
 from kato_operator.status.conditions import find
 from tests.bench.fleet import Fleet, fleet
-from tests.bench.operator import Bench, bench
+from tests.bench.operator import Bench, bench, peak_memory
 from tests.bench.rows import Row
 from tests.support.cluster.images import project_images
 from tests.support.eventually import eventually
@@ -36,6 +40,9 @@ STARTS = int(os.environ.get("KATO_BENCH_STARTS", "5"))
 EXPIRY_SECONDS, PAUSE_SECONDS = 60.0, 30.0
 PATIENCE = 600.0
 SPEC = {"storage": {"embedded": {"ephemeral": True}}}
+VOLUME = {"storage": {"embedded": {"size": "1Gi"}}}
+# How often a pod is replaced, and how often it is asked meanwhile.
+REPLACED, ASKED_SECONDS = 3, 0.02
 # The steps of a start, each from the end of the one before it.
 STEPS = {
     "made": "the operator and the controllers make the pod",
@@ -55,6 +62,7 @@ def rows() -> Iterator[Row]:
         made.operator.start()
         eventually(lambda: made.operator.leads, timeout=60)
         yield from starts(made)
+        yield from gaps(made)
         yield from sessions(made)
 
 
@@ -75,7 +83,7 @@ def start(made: Bench, name: str) -> dict[str, float]:
     times["serving"] = serving_since(made.cluster.kubectl("logs", "--namespace", made.namespace, f"deploy/kato-{name}"))
     made.cluster.kubectl("delete", f"kproc/{name}", "--namespace", made.namespace)
     moments = [times["applied"], *(times[step] for step in STEPS)]
-    return {step: after - before for step, before, after in zip(STEPS, moments, moments[1:], strict=True)}
+    return {step: after - before for step, (before, after) in zip(STEPS, pairwise(moments), strict=True)}
 
 
 def service(processor: str) -> psutil.Process:
@@ -94,6 +102,60 @@ def serving_since(log: str) -> float:
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     said = next(line["timestamp"] for line in lines if line["event"] == "serving")
     return datetime.fromisoformat(said).timestamp()
+
+
+def gaps(made: Bench) -> Iterator[Row]:
+    """Replace the one pod of an embedded memory again and again; yield for how long no one answered."""
+    asyncio.run(ready(made, "alone", VOLUME))
+    service = json.loads(made.cluster.kubectl("get", "service/kato-alone", "--namespace", made.namespace, "-o", "json"))
+    url = f"http://{service['spec']['clusterIP']}:8000/ping"
+    found = [asyncio.run(gap(made, "alone", url, turn)) for turn in range(REPLACED)]
+    made.cluster.kubectl("delete", "kproc/alone", "--namespace", made.namespace)
+    name = "embedded storage: without an answer while the pod is replaced"
+    yield Row(SUITE, f"{name}, median of {REPLACED}", statistics.median(found), "s")
+
+
+async def gap(made: Bench, name: str, url: str, turn: int) -> float:
+    """Change the pods' resources; return the longest time between two answers, in seconds."""
+    answers: list[float] = []
+    before = service(name).pid
+    connector = aiohttp.TCPConnector(force_close=True)  # a connection is one to the pod that goes
+    async with (
+        fleet(made.cluster.kubeconfig, made.namespace) as client,
+        aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=1)) as http,
+        asyncio.timeout(PATIENCE),
+    ):
+        asking = asyncio.create_task(ask_again_and_again(http, url, answers))
+        await until(lambda: bool(answers))
+        await client.patch(name, {"resources": {"requests": {"memory": f"{65 + turn}Mi"}}})
+        await until(lambda: before not in psutil.pids())
+        ended = monotonic()
+        await until(lambda: answers[-1] > ended)
+        asking.cancel()
+    return max(after - earlier for earlier, after in pairwise(sorted(answers)))
+
+
+async def ask_again_and_again(http: aiohttp.ClientSession, url: str, answers: list[float]) -> None:
+    """Ask every 20 ms, whether or not the question before was answered; note when an answer came."""
+
+    async def ask() -> None:
+        try:
+            async with http.get(url) as answer:
+                if answer.status == HTTPStatus.OK:
+                    answers.append(monotonic())
+        except (aiohttp.ClientError, TimeoutError):
+            return  # no answer: that is what is measured
+
+    async with asyncio.TaskGroup() as group:
+        while True:
+            group.create_task(ask())
+            await asyncio.sleep(ASKED_SECONDS)
+
+
+async def until(met: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    while not met():  # noqa: ASYNC110 - what is waited for is no event of this process
+        await asyncio.sleep(ASKED_SECONDS)
 
 
 async def seen_to_start(made: Bench, name: str) -> dict[str, float]:
@@ -151,7 +213,7 @@ class Seen:
 
 def sessions(made: Bench) -> Iterator[Row]:
     """Declare sessions at a rate, and let all of them expire."""
-    asyncio.run(ready(made, "holder"))
+    asyncio.run(ready(made, "holder", SPEC))
     cpu = made.cpu_seconds()
     seen = asyncio.run(bind_and_expire(made))
     waits = [seen.active[name] - declared for name, declared in seen.declared.items()]
@@ -162,8 +224,8 @@ def sessions(made: Bench) -> Iterator[Row]:
     late = [seen.expired[name] - due for name, due in seen.due.items()]
     yield from spread(f"{SESSIONS:,} sessions that expire within a minute: too late by", late, 2.0)
     yield Row(SUITE, f"{SESSIONS:,} sessions: CPU of the operator for one", share(made, cpu), "ms")
-    yield Row(SUITE, f"{SESSIONS:,} sessions: memory of the operator", memory(made.process()), "MiB")
-    yield Row(SUITE, f"{SESSIONS:,} sessions: memory of their pod", memory(service("holder")), "MiB")
+    yield Row(SUITE, f"{SESSIONS:,} sessions: peak memory of the operator", made.peak_memory(), "MiB")
+    yield Row(SUITE, f"{SESSIONS:,} sessions: peak memory of their pod", peak_memory(service("holder").pid), "MiB")
 
 
 def spread(called: str, times: Sequence[float], goal: float) -> Iterator[Row]:
@@ -178,15 +240,10 @@ def share(made: Bench, before: float) -> float:
     return 1000 * (made.cpu_seconds() - before) / SESSIONS
 
 
-def memory(process: psutil.Process) -> float:
-    """Return what a process holds, in MiB."""
-    return float(process.memory_info().rss) / 2**20
-
-
-async def ready(made: Bench, name: str) -> None:
+async def ready(made: Bench, name: str, spec: dict[str, Any]) -> None:
     """Create a processor and wait until it is Ready."""
     async with fleet(made.cluster.kubeconfig, made.namespace) as client:
-        await client.create(name, SPEC)
+        await client.create(name, spec)
         await client.until(1, "Ready", "PodsReady", PATIENCE)
 
 
