@@ -9,8 +9,8 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from tests.support.cluster import parts
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
 
@@ -22,13 +22,16 @@ POD_RANGE = "10.200.0.0/16"
 
 
 @contextmanager
-def fake_node(cluster: LocalCluster) -> Iterator[None]:
-    """Have a node on which any number of pods is ready as soon as they are scheduled to it by `SELECTOR`."""
+def fake_node(cluster: LocalCluster, kwok: Path) -> Iterator[None]:
+    """Have a node on which any number of pods is ready as soon as they are scheduled to it by `SELECTOR`.
+
+    `kwok` is its program: had before the cluster's network is entered, which leads to no one that it could come from.
+    """
     cluster.run("ip", "route", "add", "unreachable", POD_RANGE)
     metadata = {"name": NODE, "labels": SELECTOR}
     spec = {"podCIDR": POD_RANGE, "podCIDRs": [POD_RANGE]}
     cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec})
-    words = [str(parts.program("kwok")), f"--manage-single-node={NODE}", f"--kubeconfig={cluster.kubeconfig}"]
+    words = [str(kwok), f"--manage-single-node={NODE}", f"--kubeconfig={cluster.kubeconfig}"]
     with cluster.at.log("kwok").open("wb") as log:
         process = subprocess.Popen(cluster.command(words), stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -34,7 +34,7 @@ from kato_spec.schema import definitions
 from tests.bench.fleet import Fleet, fleet
 from tests.bench.kwok import SELECTOR, fake_node
 from tests.bench.rows import Row
-from tests.support.cluster import start
+from tests.support.cluster import parts, start
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
 from tests.support.operator import audit
@@ -92,7 +92,8 @@ def peak_memory(pid: int) -> float:
 
 def rows() -> Iterator[Row]:
     """Measure a fleet from its making to its steady state, on a cluster that is raised for it."""
-    with bench() as made, fake_node(made.cluster):
+    kwok = parts.program("kwok")
+    with bench() as made, fake_node(made.cluster, kwok):
         floor_seconds, floor_writes = asyncio.run(the_floor(made.cluster))
         made.operator.start()
         eventually(lambda: made.operator.leads, timeout=60)
