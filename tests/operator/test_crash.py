@@ -30,10 +30,13 @@ LIVES = 60
 
 
 class Mortal:
-    """The `Cluster` port on a real API server for a process that dies right after its first write."""
+    """The `Cluster` port on a real API server for a process that dies right after its first write.
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    `told` are the Events of the processes before it: one that is posted again changes nothing, and is no write.
+    """
+
+    def __init__(self, cluster: Cluster, told: set[tuple[str, ...]]) -> None:
+        self._cluster, self._told = cluster, told
         self.listener: Listener = lambda kind, manifest, gone: None
         self.wrote = ""
 
@@ -71,9 +74,14 @@ class Mortal:
         raise Crash
 
     async def announce(self, happening: Happening) -> None:
-        self._last(f"event {happening.reason}")
+        about = happening.about["metadata"]
+        event = (about["uid"], about["resourceVersion"], happening.type, happening.reason)
+        if event not in self._told:
+            self._last(f"event {happening.reason}")
         await self._cluster.announce(happening)
-        raise Crash
+        if event not in self._told:
+            self._told.add(event)
+            raise Crash
 
     def _last(self, what: str) -> None:
         """Let one write through, and none after it: whoever else was about to write is dead too."""
@@ -95,12 +103,13 @@ class Lives:
         self.stores: Sources | None = None
         self.removed: set[str] = set()
         self.writes: list[str] = []
+        self._told: set[tuple[str, ...]] = set()
 
     async def run(self) -> list[str]:
         """Start processes until one finds nothing to write; return what those before it wrote, one each."""
         before = len(self.writes)
         for _ in range(LIVES):
-            mortal = Mortal(self._cluster)
+            mortal = Mortal(self._cluster, self._told)
             rig = Rig(mortal, self.pods, self._clock, stores=self.stores)  # type: ignore[arg-type] # and a listener
             try:
                 await rig.start()

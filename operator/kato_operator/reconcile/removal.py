@@ -49,9 +49,19 @@ async def remove(world: World, key: Key, body: Manifest) -> float | None:
             await _tell_of_rest(world, body, left)
     else:
         await retain(world.cluster, key.namespace, key.name)
-    # 4. Let the object go.
+        left = None
+    # 4. Let the object go, and last the note of its memory: a process that dies in between leaves it to the sweep.
     await set_finalizer(world.cluster, PROCESSOR, body, wanted=False)
+    if not left:
+        await _drop_note(world, key)
     return None
+
+
+async def _drop_note(world: World, key: Key) -> None:
+    """Delete the note of a memory that is gone."""
+    note = await world.cluster.get(CONFIG_MAP, key.namespace, memory_note_name(key.name))
+    if note and is_marked_as(note["metadata"], key.name):
+        await world.cluster.delete(CONFIG_MAP, note)
 
 
 async def _tell_of_rest(world: World, body: Manifest, left: str) -> None:
@@ -84,7 +94,7 @@ async def _left(world: World, key: Key, body: Manifest, seconds: float) -> str |
 
 
 async def _left_in_stores(world: World, key: Key, note: Manifest | None, seconds: float) -> str | None:
-    """Remove a memory from the stores that it shared, and the note about it; return what is still there, in words."""
+    """Remove a memory from the stores that it shared; return what is still there, in words."""
     if world.cache.of_processor(POD, key.namespace, key.name):
         return "what its pods, which have not ended yet, keep in its stores"
     try:
@@ -96,8 +106,6 @@ async def _left_in_stores(world: World, key: Key, note: Manifest | None, seconds
     left = await world.stores.remove(stores, max(1.0, min(seconds, TRY_SECONDS)))
     if left:
         return "; ".join(left)
-    if note:
-        await world.cluster.delete(CONFIG_MAP, note)
     world.known_stores.pop(key, None)
     return None
 
@@ -148,9 +156,10 @@ async def _sweep_one(world: World, kind: Kind, name: str, key: Key) -> str | Non
         await world.cluster.delete(CLAIM, memory)
         return None
     try:
-        if not is_taken_over(world, await _noted_stores(world, key, memory)):
-            return await _left_in_stores(world, key, memory, TRY_SECONDS)
-        log.info("memory is another processor's by now", processor=key.name, namespace=key.namespace)
+        if is_taken_over(world, await _noted_stores(world, key, memory)):
+            log.info("memory is another processor's by now", processor=key.name, namespace=key.namespace)
+        elif left := await _left_in_stores(world, key, memory, TRY_SECONDS):
+            return left
         await world.cluster.delete(CONFIG_MAP, memory)
         return None
     finally:
