@@ -14,7 +14,8 @@ from kato_service.engine.model import Clearing, Deletion, Learning, PatternRecor
 from kato_service.processor.errors import StoreUnavailable, UnsupportedSchema
 from kato_service.processor.ports import Entry, Fold
 from kato_service.stores.mongo_link import MongoLink
-from kato_service.stores.mongo_memory import CHUNK, MongoMemory
+from kato_service.stores.mongo_memory import MongoMemory
+from kato_service.stores.pieces import PIECE
 from kato_spec.keys import database_name
 from tests.support.stores.server import PATIENCE
 
@@ -199,7 +200,7 @@ async def test_a_fold_costs_the_same_however_large_the_knowledge_base_is(mongo_u
     monitoring.register(sent)
     link = MongoLink(mongo_uri, name := database_name("test", os.urandom(8).hex()), PATIENCE)
     store = MongoMemory(link)
-    records = [PatternRecord(f"n{number:05}", EVENTS, 1) for number in range(2 * CHUNK)]
+    records = [PatternRecord(f"n{number:05}", EVENTS, 1) for number in range(2 * PIECE)]
     try:
         for end in (1, 2, 3):
             await store.append(NODE, Entry(end, 1.0, (learn(f"o{end}", "n1"),)))

@@ -1,4 +1,4 @@
-"""A long memory goes out through little room: the service holds pieces of the file, never all of it."""
+"""A long memory comes in, is kept, read again and goes out through little room: pieces of it are held, never all."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import httpx
 
+from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
+from tests.support.stores.replicas import Replicas
 
 Processes = Callable[..., ServiceProcess]
 SYMBOL = "x" * 900  # kept once by the index, written once an event by the file
-EVENTS, PATTERNS = 100, 1200
-GROWTH = 24 * 2**20  # bytes; the file is more than four times as long
+EVENTS, PATTERNS = 50, 2400
+GROWTH = 24 * 2**20  # bytes of an export; the file is more than four times as long
+HELD = 64 * 2**20  # bytes of an import or a start, the index with them
 
 
 def lines(node: str) -> Iterator[bytes]:
@@ -38,6 +42,11 @@ class Peak:
     def __init__(self, pid: int) -> None:
         self._process = Path(f"/proc/{pid}")
 
+    @classmethod
+    def of(cls, service: ServiceProcess) -> Self:
+        assert service.process is not None
+        return cls(service.process.pid)
+
     def forget(self) -> int:
         (self._process / "clear_refs").write_text("5")
         return self.read()
@@ -55,13 +64,38 @@ def exported(api: httpx.Client) -> tuple[int, int]:
     return sum(size for size, _ in counts), sum(ends for _, ends in counts)
 
 
+def imported(api: httpx.Client) -> None:
+    api.timeout = httpx.Timeout(300)
+    answer = api.post("/import", content=lines("long")).raise_for_status().json()
+    assert answer["patterns"] == PATTERNS
+
+
+def test_a_long_import_and_the_start_after_it_need_little_room(on_each_store: ServiceProcess) -> None:
+    with on_each_store.start() as service:
+        before = Peak.of(service).forget()
+        with service.client() as api:
+            imported(api)
+        assert Peak.of(service).read() - before < HELD
+        service.stop()
+        service.start()
+        assert Peak.of(service).read() - before < HELD
+        with service.client() as api:
+            assert exported(api)[1] == PATTERNS + 3
+
+
+def test_a_replica_that_hears_of_a_long_import_needs_little_room(replicas: Replicas) -> None:
+    with replicas.add().start() as one, replicas.add().start() as other, one.client() as api:
+        before = Peak.of(other).forget()
+        imported(api)
+        with other.client() as asked:
+            eventually(lambda: exported(asked)[1] == PATTERNS + 3)
+        assert Peak.of(other).read() - before < HELD
+
+
 def test_a_long_export_needs_little_room(processes: Processes) -> None:
     with processes().start() as service, service.client() as api:
-        api.timeout = httpx.Timeout(300)
-        assert service.process is not None
-        peak = Peak(service.process.pid)
-        answer = api.post("/import", content=lines("long")).raise_for_status().json()
-        assert answer["patterns"] == PATTERNS
+        imported(api)
+        peak = Peak.of(service)
         before = peak.forget()
         size, ends = exported(api)
         assert ends == PATTERNS + 3

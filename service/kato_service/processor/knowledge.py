@@ -25,7 +25,9 @@ from kato_spec.errors import KatoError
 from kato_spec.parameters import Parameters
 
 FOLD_AFTER = 1000  # operations since the last fold
+FOLD_AFTER_BYTES = 8 * 1024 * 1024  # of fewer, where they are long: a fold holds what it writes
 FOLD_BEHIND = 10 * FOLD_AFTER  # at so many whoever brings more waits for a fold, and others fold too
+FOLD_BEHIND_BYTES = 2 * FOLD_AFTER_BYTES
 ENTRY_UNITS = 256  # commits that share one entry
 ENTRY_OPERATIONS = 1000  # of one entry
 UNSEEN = 20  # times that an entry may be taken without being there to read
@@ -188,7 +190,7 @@ class Knowledge:
 
     async def keep_up(self) -> None:
         """Wait for a fold when much has come since the last: so a fold, and the log that a start reads, stay short."""
-        if self._changes.operations >= FOLD_BEHIND:
+        if self._reached(FOLD_BEHIND, FOLD_BEHIND_BYTES):
             await self.fold()
 
     async def stop(self) -> None:
@@ -292,7 +294,7 @@ class Knowledge:
             return
         async with self._gate.writing():
             self._take(entries)
-        self._fold_when_due(FOLD_BEHIND)  # who learns folds; this is for when it does not
+        self._fold_when_due(FOLD_BEHIND, FOLD_BEHIND_BYTES)  # who learns folds; this is for when it does not
 
     def _take(self, entries: Iterable[Entry], *, told: bool = True) -> None:
         for entry in entries:
@@ -305,9 +307,12 @@ class Knowledge:
                     self._learned(self.node, operation)
             self.seq = entry.seq
 
-    def _fold_when_due(self, operations: int = FOLD_AFTER) -> None:
-        if self._changes.operations >= operations and not self._folding.locked():
+    def _fold_when_due(self, operations: int = FOLD_AFTER, size: int = FOLD_AFTER_BYTES) -> None:
+        if self._reached(operations, size) and not self._folding.locked():
             self._spawn(self._fold_in_passing())
+
+    def _reached(self, operations: int, size: int) -> bool:
+        return self._changes.operations >= operations or self._changes.size >= size
 
     async def _fold_in_passing(self) -> None:
         try:

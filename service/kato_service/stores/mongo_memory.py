@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from itertools import islice
 
 from bson import Binary, Int64, ObjectId
 from pymongo.asynchronous.cursor import AsyncCursor
@@ -35,11 +34,12 @@ from kato_service.processor.ports import Entry, Fold, Snapshot, StoreUsage
 from kato_service.stores import codec, mongo_versions
 from kato_service.stores.mongo_link import MongoLink
 from kato_service.stores.mongo_versions import Document, Newest, Sweep
+from kato_service.stores.pieces import PIECE, PIECE_BYTES, piece
 
-CHUNK = 2000  # documents in one batch
+SENT = 250  # documents of a cursor in one message, which MongoDB limits to 16 MiB as well
 BATCH_SECONDS = 20.0  # for a batch; the heartbeat ends it sooner where MongoDB is away
 SCAN_SECONDS = 300.0  # until the first versions of a whole KB come, as above
-SWEEP_AFTER = 2 * CHUNK  # versions
+SWEEP_AFTER = 2 * PIECE  # versions
 DUPLICATE_KEY = 11000
 Database = AsyncDatabase[Document]
 
@@ -198,13 +198,13 @@ class MongoMemory:
         """Yield what `query` finds, by `_id` and batch by batch, from one cursor."""
 
         async def start(database: Database) -> tuple[AsyncCursor[Document], list[Document]]:
-            cursor = database[name].find(query, fields, batch_size=CHUNK).sort("_id")
-            return cursor, await cursor.to_list(CHUNK)
+            cursor = database[name].find(query, fields, batch_size=SENT).sort("_id")
+            return cursor, await _batch(cursor)
 
         cursor, batch = await self._link.run(start, SCAN_SECONDS)
         while batch:
             yield batch
-            batch = await self._link.run(lambda _: cursor.to_list(CHUNK), BATCH_SECONDS)
+            batch = await self._link.run(lambda _: _batch(cursor), BATCH_SECONDS)
 
     async def _write(self, name: str, documents: Iterator[Document]) -> int:
         """Insert in batches and return how many; a version that is there already is the same one.
@@ -212,7 +212,7 @@ class MongoMemory:
         What goes before its first document is there before it is.
         """
         written = 0
-        while batch := list(islice(documents, CHUNK)):
+        while batch := piece(documents, _body_bytes):
             for some in ([each for each in batch if "part" in each], [each for each in batch if "part" not in each]):
                 if some:
                     await self._link.run(_inserting(name, some), BATCH_SECONDS)
@@ -264,6 +264,21 @@ class MongoMemory:
 def _digest(node: str, op_id: str) -> str:
     """Return what an operation of a node is known by in the whole database."""
     return hashlib.sha256(f"{len(node)}:{node}:{op_id}".encode()).hexdigest()[:32]
+
+
+def _body_bytes(document: Document) -> int:
+    return len(document.get("body") or b"")
+
+
+async def _batch(cursor: AsyncCursor[Document]) -> list[Document]:
+    """Return the next documents that go together, as `piece` does."""
+    some, held = list[Document](), 0
+    async for document in cursor:
+        some.append(document)
+        held += _body_bytes(document)
+        if len(some) == PIECE or held >= PIECE_BYTES:
+            break
+    return some
 
 
 def _inserting(name: str, documents: list[Document]) -> Callable[[Database], Awaitable[None]]:

@@ -16,6 +16,7 @@ from kato_service.engine.model import PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken
 from kato_service.processor.ports import Entry, Fold, IndexCopies, Snapshot, StoreUsage
 from kato_service.stores import codec
+from kato_service.stores.pieces import PIECE, piece
 from kato_service.stores.sqlite_database import Database
 
 VERSION = 2
@@ -37,7 +38,6 @@ CREATE TABLE vector (
     kb INTEGER NOT NULL, symbol TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kb, symbol)
 ) WITHOUT ROWID;
 """
-CHUNK = 2000
 FOLD_ID_BYTES = 16  # random: a file put back from a backup never says of other patterns that they are these
 
 
@@ -150,7 +150,7 @@ def _chunk(connection: sqlite3.Connection, node: str, seq: int, last: str) -> li
     if folded != seq:
         raise LogCompacted(node, folded)
     query = "SELECT name, body FROM pattern WHERE kb = ? AND name > ? ORDER BY name LIMIT ?"
-    return connection.execute(query, (kb, last, CHUNK)).fetchall()
+    return piece(connection.execute(query, (kb, last, PIECE)), lambda row: len(row[1]))
 
 
 def _fold(connection: sqlite3.Connection, node: str, fold: Fold) -> int:
@@ -163,11 +163,11 @@ def _fold(connection: sqlite3.Connection, node: str, fold: Fold) -> int:
     connection.executemany("DELETE FROM pattern WHERE kb = ? AND name = ?", [(kb, name) for name in fold.deleted])
     connection.executemany(
         "INSERT OR REPLACE INTO pattern VALUES (?, ?, ?)",
-        [(kb, record.name, codec.dump_pattern(record)) for record in fold.records],
+        ((kb, record.name, codec.dump_pattern(record)) for record in fold.records),
     )
     connection.executemany(
         "INSERT OR REPLACE INTO vector VALUES (?, ?, ?)",
-        [(kb, symbol, codec.dump_vector(vector)) for symbol, vector in fold.vectors.items()],
+        ((kb, symbol, codec.dump_vector(vector)) for symbol, vector in fold.vectors.items()),
     )
     fold_id = secrets.token_hex(FOLD_ID_BYTES)
     connection.execute("UPDATE kb SET folded = ?, fold_id = ? WHERE id = ?", (fold.end, fold_id, kb))

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kato_service.engine.model import Events, Learning
+from kato_service.engine.model import Deletion, Events, Learning, Merging, PatternRecord
 from kato_service.engine.naming import pattern_name
 from kato_service.engine.oracle import OracleMatcher
 from kato_service.processor import importing, knowledge
+from kato_service.processor.changes import Changes
 from kato_service.processor.export import export
 from kato_service.processor.importing import receive, take_in
 from kato_service.processor.knowledge import FOLD_AFTER, Knowledge
@@ -136,6 +137,43 @@ async def test_an_import_waits_for_the_folds_that_it_makes_necessary(monkeypatch
     check = await receive(pieces(data), spool, 10_000)
     await take_in(taker, spool, check, node=None, merge=False, key=None)
     assert [len(names) for names in store.folds] == [50] * 4
+
+
+async def test_an_import_of_long_patterns_waits_for_folds_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "CHUNK_RECORDS", 1)
+    giver = await World().started()
+    long = [learning(f"o{number}", ((f"{number:010000}",),)) for number in range(40)]
+    await (await giver.library.open("alice")).commit(long)
+    data = [chunk async for chunk in await export(giver, "alice")]
+    monkeypatch.setattr(knowledge, "FOLD_BEHIND_BYTES", 100_000)
+    store = CountingMemory()
+    taker = await World(memory=store).started()
+    spool = io.BytesIO()
+    check = await receive(pieces(data), spool, 1_000_000)
+    await take_in(taker, spool, check, node=None, merge=False, key=None)
+    assert [len(names) for names in store.folds] == [10] * 4
+
+
+async def test_learnings_of_long_patterns_are_folded_by_their_bytes(threads: ThreadPoolExecutor) -> None:
+    store = CountingMemory()
+    base = replica(store, threads)
+    symbol = "x" * (knowledge.FOLD_AFTER_BYTES // 4)
+    for number in range(4):
+        await base.commit([learning(f"o{number}", ((f"{number}{symbol}",),))])
+    await store.done.wait()
+    assert [len(names) for names in store.folds] == [4]
+
+
+def test_bytes_count_as_long_as_their_entry_is_not_folded() -> None:
+    first, second, both = Changes(), Changes(), Changes()
+    vectors = {"VCTR|1": (1.0,) * 1000}
+    record = PatternRecord("n1", EVENTS, 1, metadata={"seen": ("long" * 1000,)})
+    for number, operation in enumerate((learning("o1"), Deletion("o2", "n2"), Merging("o3", (record,), vectors)), 1):
+        (first if number < 3 else second).note(operation, number)
+        both.note(operation, number)
+    assert second.size > 12_000
+    assert first.then(second) == both
+    assert (both.size, both.after(2).size, both.after(3).size) == (first.size + second.size, second.size, 0)
 
 
 async def pieces(data: Sequence[bytes]) -> AsyncIterator[bytes]:
