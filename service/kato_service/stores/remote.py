@@ -16,6 +16,7 @@ import structlog
 
 from kato_service.processor.errors import StoreUnavailable
 from kato_service.processor.ports import StoreUsage
+from kato_spec.errors import Rejected
 
 BEAT_SECONDS = 0.4  # between two heartbeats
 ANSWER_SECONDS = 1.0  # in which a heartbeat is answered; with the one above less than the 2 s of service.md
@@ -118,6 +119,8 @@ class Remote:
                 if isinstance(error, TimeoutError) and (late or self._heard > started):
                     continue
                 return self._said(error, "no sign of life in time")
+            except Rejected:  # an answer: whoever calls hears of it
+                return None
             return None
 
     async def _let_go(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kato_service.processor.errors import StoreUnavailable
+from kato_service.processor.errors import StoreUnavailable, UnsupportedSchema
 from kato_service.stores import remote as remote_module
 from kato_service.stores.remote import Remote
 
@@ -15,20 +15,29 @@ SECONDS = 0.5
 
 
 class Server:
-    """Counts its signs of life; gives none while it is `away`."""
+    """Counts how often it is asked and its signs of life; gives none while it is `away` or `newer` than the service."""
 
     def __init__(self) -> None:
-        self.signs = 0
+        self.asked = self.signs = 0
+        self.newer = False
         self.away = asyncio.Event()
         self.resets = 0
 
     async def ping(self) -> None:
+        self.asked += 1
+        if self.newer:
+            raise UnsupportedSchema("schema version", 99, "at most 2")
         if self.away.is_set():
             await asyncio.Event().wait()
         self.signs += 1
 
     async def reset(self) -> None:
         self.resets += 1
+
+    async def until_asked(self, count: int) -> None:
+        """Be busy until so many signs of life were asked for."""
+        while self.asked < count:  # noqa: ASYNC110 - as below
+            await asyncio.sleep(0.01)
 
     async def until_signs(self, count: int) -> str:
         """Be busy until so many signs of life were given."""
@@ -74,3 +83,19 @@ async def test_without_a_sign_of_life_whatever_waits_is_ended(server: Server, re
     assert server.resets == 1
     with pytest.raises(StoreUnavailable, match="no sign of life"):
         await remote.call(lambda: server.until_signs(1))
+
+
+async def test_a_store_that_refuses_is_there_and_its_heartbeat_goes_on(
+    server: Server, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_module, "CALL_ANSWERS", 100)
+    server.newer = True
+    with pytest.raises(UnsupportedSchema):
+        await remote.call(server.ping)
+    await remote.call(lambda: server.until_asked(4))
+    assert server.resets == 0
+    server.newer = False
+    await remote.call(lambda: server.until_signs(1))
+    server.away.set()
+    with pytest.raises(StoreUnavailable, match="no sign of life"):
+        await remote.call(asyncio.Event().wait)
