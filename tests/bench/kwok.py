@@ -31,7 +31,9 @@ def fake_node(cluster: LocalCluster, kwok: Path) -> Iterator[None]:
     metadata = {"name": NODE, "labels": SELECTOR}
     spec = {"podCIDR": POD_RANGE, "podCIDRs": [POD_RANGE]}
     cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec})
-    words = [str(kwok), f"--manage-single-node={NODE}", f"--kubeconfig={cluster.kubeconfig}"]
+    # Without a lease the node is called away between two of its heartbeats, and its pods are not ready for ever after.
+    lease = "--node-lease-duration-seconds=40"
+    words = [str(kwok), f"--manage-single-node={NODE}", lease, f"--kubeconfig={cluster.kubeconfig}"]
     with cluster.at.log("kwok").open("wb") as log:
         process = subprocess.Popen(cluster.command(words), stdout=log, stderr=subprocess.STDOUT)
     try:

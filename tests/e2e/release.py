@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,12 @@ class Release:
     def test(self) -> str:
         """Run `helm test` and return its report."""
         return self.helm("test", "--timeout", "5m")
+
+    def type(self, commands: str) -> str:
+        """Run commands as a reader of the documentation would, in the repository, and return what they print."""
+        return self.cluster.run(
+            "bash", "-c", f"set -euo pipefail; cd {shlex.quote(str(ROOT))}\n{commands}", timeout=600
+        )
 
     def kubectl(self, *words: str) -> str:
         """Run kubectl in the release's namespace."""

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.clients import stream
-from tests.e2e.release import NAMESPACE, Release
+from tests.e2e.release import NAMESPACE, ROOT, Release
 from tests.e2e.space import NOTICED, STARTED, Json, Space, processor
 from tests.support.cluster import neighbours
 from tests.support.cluster.local import LocalCluster
+from tests.support.documents import typed
 from tests.support.eventually import eventually
 from tests.support.learning import Patterns, known
 
@@ -33,8 +34,13 @@ def store_images(release: Release) -> None:
 
 @pytest.fixture(scope="module")
 def shared(release: Release, store_images: None, space: Space) -> Iterator[Space]:
-    """A namespace with a client, and the release with stores of its own; afterwards it is without them."""
-    release.install("--set", "stores.bundled.enabled=true", "--set", "networkPolicy.enabled=true")
+    """A namespace with a client, and the release with stores of its own, as the documentation says how to have them.
+
+    Afterwards it is without them.
+    """
+    release.install("--set", "networkPolicy.enabled=true")
+    (command,) = (line for line in typed((ROOT / "docs/install.md").read_text()) if "stores.bundled" in line)
+    release.type(command)
     yield space
     space.kubectl("delete", "kproc", "--all", "--timeout=100s")
     release.install()

@@ -44,6 +44,11 @@ def shape(line: str) -> str:
     return " ".join(line.split())
 
 
+def typed(text: str) -> list[str]:
+    """Return the commands that a text shows at a prompt, `$ `, in order."""
+    return [line[2:] for block in blocks(text) if block.language == "console" for line in block.text.splitlines()]
+
+
 def steps(page: Sequence[Block], *, leave_out: Collection[str] = ()) -> Iterator[str]:
     """Yield the shell commands of all blocks, each block after a line that says its number."""
     for number, block in enumerate(page):
