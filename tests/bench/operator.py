@@ -4,9 +4,8 @@ Their storage is external, and their pods are on a node that kwok fakes: what is
 start. The peer, in the same run, is a bare aiohttp client that makes the same objects, children, finalizers and one
 status for each over 16 connections, and waits for the same pods. Left out is what only pods that run could do: no pod
 answers the operator, so that ParametersLive stays False and every pod counts as silent, and nothing speaks to the
-stores that the Secret names. The peer goes first, on a cluster that is still empty, and its fleet stays: what that
-makes of a difference is in the peer's favour. KATO_BENCH_PROCESSORS makes the fleet smaller or larger,
-KATO_BENCH_STEADY the rest.
+stores that the Secret names. The peer goes first, and its fleet is taken away before the operator begins.
+KATO_BENCH_PROCESSORS makes the fleet smaller or larger, KATO_BENCH_STEADY the rest.
 """
 
 from __future__ import annotations
@@ -95,6 +94,7 @@ def rows() -> Iterator[Row]:
     kwok = parts.program("kwok")
     with bench() as made, fake_node(made.cluster, kwok):
         floor_seconds, floor_writes = asyncio.run(the_floor(made.cluster))
+        asyncio.run(clear_the_floor(made.cluster))
         made.operator.start()
         eventually(lambda: made.operator.leads, timeout=60)
         yield from creation(made, floor_seconds, floor_writes)
@@ -135,6 +135,13 @@ async def the_floor(cluster: LocalCluster) -> tuple[float, int]:
         await made.each(NAMES, lambda name: complete(made, name, uids[name]))
         await made.until_available(PROCESSORS, PATIENCE)
         return monotonic() - began, len(wanted(NAMES[0], uids[NAMES[0]])) + 2
+
+
+async def clear_the_floor(cluster: LocalCluster) -> None:
+    """Take the bare client's fleet away: its Services alone would cost every later one the work of the proxy."""
+    async with fleet(cluster.kubeconfig, "floor") as made:
+        await made.each(NAMES, made.let_go)
+    cluster.kubectl("delete", "namespace", "floor", f"--timeout={PATIENCE:.0f}s", timeout=PATIENCE)
 
 
 def wanted(name: str, uid: str) -> list[Manifest]:
