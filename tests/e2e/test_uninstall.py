@@ -66,7 +66,7 @@ def test_what_an_operator_that_is_gone_still_holds_is_let_go_by_hand(uninstalled
     names = {"kproc": "doomed-too", "rolebinding": NAME}
     for command in (line for line in typed((ROOT / "docs/install.md").read_text()) if "finalizers" in line):
         kind = command.split()[4]
-        release.type(command.replace("NAMESPACE", uninstalled.namespace).replace("NAME", names.pop(kind)))
+        release.type(command.replace("NAMESPACE", uninstalled.name).replace("NAME", names.pop(kind)))
     assert not names
     for reference in ("kproc/doomed-too", rights):
         assert uninstalled.find(reference) is None
