@@ -46,7 +46,7 @@ def labels(processor: str) -> dict[str, str]:
         "app.kubernetes.io/instance": child_name(processor),
         "app.kubernetes.io/component": "processor",
         "app.kubernetes.io/part-of": "kato",
-        MANAGED_BY_LABEL: FIELD_MANAGER,
+        **marks(processor),
     }
 
 

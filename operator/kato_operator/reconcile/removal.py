@@ -19,7 +19,7 @@ from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.databases import is_taken_over
 from kato_operator.reconcile.finalizers import is_held, set_finalizer
 from kato_operator.reconcile.ports import Happening, Key
-from kato_operator.reconcile.retention import goes_along, is_doomed, mark, retain
+from kato_operator.reconcile.retention import drop_note, goes_along, is_doomed, mark, retain
 from kato_operator.reconcile.statuses import tell
 from kato_operator.reconcile.stores import stores_in
 from kato_operator.reconcile.world import World, processor_key
@@ -38,30 +38,23 @@ async def remove(world: World, key: Key, body: Manifest) -> float | None:
     # 1. Only our finalizer makes us care.
     if not is_held(body):
         return None
-    # 2. Memory that is to stay is kept from the sweep; else try, until it is gone or the time is over.
-    if goes_along(body):
-        end = world.tried.setdefault(body["metadata"]["uid"], world.clock.monotonic()) + world.policy.cleanup_seconds
-        left = await _left(world, key, body, end - world.clock.monotonic())
-        if left and world.clock.monotonic() < end:
-            return ASK_AGAIN_SECONDS
-        # 3. What was left is told, and the sweep goes after it.
-        if left:
-            await _tell_of_rest(world, body, left)
-    else:
+    # 2. Memory that is to stay is kept from the sweep.
+    if not goes_along(body):
         await retain(world.cluster, key.namespace, key.name)
-        left = None
+        await set_finalizer(world.cluster, PROCESSOR, body, wanted=False)
+        return None
+    # 3. Else try, until it is gone or the time is over; what was left is told, and the sweep goes after it.
+    end = world.tried.setdefault(body["metadata"]["uid"], world.clock.monotonic()) + world.policy.cleanup_seconds
+    left = await _left(world, key, body, end - world.clock.monotonic())
+    if left and world.clock.monotonic() < end:
+        return ASK_AGAIN_SECONDS
+    if left:
+        await _tell_of_rest(world, body, left)
     # 4. Let the object go, and last the note of its memory: a process that dies in between leaves it to the sweep.
     await set_finalizer(world.cluster, PROCESSOR, body, wanted=False)
     if not left:
-        await _drop_note(world, key)
+        await drop_note(world.cluster, key.namespace, key.name)
     return None
-
-
-async def _drop_note(world: World, key: Key) -> None:
-    """Delete the note of a memory that is gone."""
-    note = await world.cluster.get(CONFIG_MAP, key.namespace, memory_note_name(key.name))
-    if note and is_marked_as(note["metadata"], key.name):
-        await world.cluster.delete(CONFIG_MAP, note)
 
 
 async def _tell_of_rest(world: World, body: Manifest, left: str) -> None:

@@ -59,6 +59,11 @@ async def retain(cluster: Cluster, namespace: str, processor: str) -> None:
     claim = await cluster.get(CLAIM, namespace, claim_name(processor))
     if claim is not None and is_marked_as(claim["metadata"], processor):
         await mark(cluster, claim, "Retain")
+    await drop_note(cluster, namespace, processor)
+
+
+async def drop_note(cluster: Cluster, namespace: str, processor: str) -> None:
+    """Delete the note of a memory in shared stores, if it is there and ours."""
     note = await cluster.get(CONFIG_MAP, namespace, memory_note_name(processor))
     if note is not None and is_marked_as(note["metadata"], processor):
         await cluster.delete(CONFIG_MAP, note)

@@ -29,7 +29,7 @@ from kato_operator.reconcile.workers import Story
 from kato_operator.reconcile.world import Policy, World
 from kato_spec.errors import Transient
 from tests.support.operator.clock import HeldClock
-from tests.support.operator.fake_cluster import FakeCluster
+from tests.support.operator.fake_cluster import Crash, FakeCluster
 from tests.support.operator.pods import PodsInProcess
 
 NAMESPACE = "space"
@@ -153,6 +153,14 @@ class Rig:
         status = {"observedGeneration": deployment["metadata"]["generation"]}
         self.cluster.put(DEPLOYMENT, {**deployment, "status": status})
         await self.settle()
+
+    async def dies(self) -> bool:
+        """Run until nothing more happens; say whether a crash came first."""
+        try:
+            await self.settle()
+        except Crash:
+            return True
+        return False
 
     def events(self) -> list[str]:
         """Return the reasons of the Events so far."""

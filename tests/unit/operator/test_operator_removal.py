@@ -17,7 +17,6 @@ from kato_operator.desired.kinds import (
 from kato_operator.reconcile.finalizers import is_held
 from kato_operator.reconcile.ports import Refused
 from kato_spec.errors import KatoError, Transient
-from tests.support.operator.fake_cluster import Crash
 from tests.support.operator.rig import BINDING, NAMESPACE, Rig, new_rig, restarted
 from tests.support.operator.walk import ALWAYS, applied, children, running
 
@@ -269,7 +268,7 @@ async def test_a_crash_at_any_write_converges_to_the_same_state() -> None:
         await rig.start()
         rig.cluster.crash_at = number
         rig.user_applies(PROCESSOR, "broad", deletionPolicy="Delete")
-        crashed = await dies(rig)
+        crashed = await rig.dies()
         rig.cluster.crash_at = None
         assert is_held(rig.get(ROLE_BINDING, BINDING)) or not is_held(rig.get(PROCESSOR, "broad"))
         rig = restarted(rig)
@@ -279,15 +278,6 @@ async def test_a_crash_at_any_write_converges_to_the_same_state() -> None:
         assert crashed or number > 0
         await rig.pods.stop()
     await whole.pods.stop()
-
-
-async def dies(rig: Rig) -> bool:
-    """Run until the crash, if it comes before the pod does."""
-    try:
-        await rig.settle()
-    except Crash:
-        return True
-    return False
 
 
 def shape(rig: Rig) -> dict[tuple[str, str], object]:

@@ -11,7 +11,6 @@ import pytest
 from kato_operator.desired.kinds import CLAIM, CONFIG_MAP, PROCESSOR, SECRET
 from kato_operator.desired.names import ON_DELETE_ANNOTATION, memory_note_name
 from kato_operator.reconcile.ports import Refused
-from tests.support.operator.fake_cluster import Crash
 from tests.support.operator.rig import NAMESPACE, Rig, new_rig, restarted
 from tests.support.operator.subjects import SHARED
 from tests.support.operator.walk import applied
@@ -189,7 +188,7 @@ async def crashes(storage: dict[str, Any], first: str, step: Callable[[Rig], Non
         await applied(rig, storage=storage, deletionPolicy=first)
         rig.cluster.crash_at = len(rig.cluster.writes) + number
         step(rig)
-        crashed = await dies(rig)
+        crashed = await rig.dies()
         rig.cluster.crash_at = None
         held = False
         if there := rig.find(PROCESSOR, "broad"):
@@ -207,15 +206,6 @@ async def crashes(storage: dict[str, Any], first: str, step: Callable[[Rig], Non
         if not crashed:
             return number
         number += 1
-
-
-async def dies(rig: Rig) -> bool:
-    """Run until the crash, if there is one."""
-    try:
-        await rig.settle()
-    except Crash:
-        return True
-    return False
 
 
 async def test_the_sweep_goes_by_what_a_memory_says_now(rig: Rig) -> None:

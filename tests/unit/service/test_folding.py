@@ -124,6 +124,15 @@ async def test_what_another_replica_has_folded_is_not_folded_again(threads: Thre
     assert len(store.folds) == 2
 
 
+async def folds_of_import(data: Sequence[bytes]) -> list[int]:
+    """Import an export into an empty memory; return how many patterns each fold wrote."""
+    store, spool = CountingMemory(), io.BytesIO()
+    taker = await World(memory=store).started()
+    check = await receive(pieces(data), spool, 1_000_000)
+    await take_in(taker, spool, check, node=None, merge=False, key=None)
+    return [len(names) for names in store.folds]
+
+
 async def test_an_import_waits_for_the_folds_that_it_makes_necessary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "CHUNK_RECORDS", 10)
     giver = await World().started()
@@ -131,12 +140,7 @@ async def test_an_import_waits_for_the_folds_that_it_makes_necessary(monkeypatch
     data = [chunk async for chunk in await export(giver, "alice")]
     monkeypatch.setattr(knowledge, "FOLD_AFTER", 1_000_000)
     monkeypatch.setattr(knowledge, "FOLD_BEHIND", 50)
-    store = CountingMemory()
-    taker = await World(memory=store).started()
-    spool = io.BytesIO()
-    check = await receive(pieces(data), spool, 10_000)
-    await take_in(taker, spool, check, node=None, merge=False, key=None)
-    assert [len(names) for names in store.folds] == [50] * 4
+    assert await folds_of_import(data) == [50] * 4
 
 
 async def test_an_import_of_long_patterns_waits_for_folds_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,12 +150,7 @@ async def test_an_import_of_long_patterns_waits_for_folds_by_their_bytes(monkeyp
     await (await giver.library.open("alice")).commit(long)
     data = [chunk async for chunk in await export(giver, "alice")]
     monkeypatch.setattr(knowledge, "FOLD_BEHIND_BYTES", 100_000)
-    store = CountingMemory()
-    taker = await World(memory=store).started()
-    spool = io.BytesIO()
-    check = await receive(pieces(data), spool, 1_000_000)
-    await take_in(taker, spool, check, node=None, merge=False, key=None)
-    assert [len(names) for names in store.folds] == [10] * 4
+    assert await folds_of_import(data) == [10] * 4
 
 
 async def test_learnings_of_long_patterns_are_folded_by_their_bytes(threads: ThreadPoolExecutor) -> None:
