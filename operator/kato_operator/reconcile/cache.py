@@ -36,6 +36,10 @@ class Cache:
         """Yield every object of `kind`."""
         yield from list(self._objects[kind].values())
 
+    def count(self, kind: Kind) -> int:
+        """Return how many objects of `kind` there are."""
+        return len(self._objects[kind])
+
     def of_processor(self, kind: Kind, namespace: str, processor: str) -> list[Manifest]:
         """Return the objects of `kind` that belong to a processor, by name."""
         return self._in_group(kind, (namespace, processor))

@@ -31,7 +31,8 @@ async def settle_policy(world: World, key: Key, body: Manifest) -> bool:
     if stored is None:
         return False
     world.cache.put(PROCESSOR, stored)
-    await world.rights.let_go(key.namespace)
+    if not is_held(stored):
+        await world.rights.let_go(key.namespace)
     return True
 
 
