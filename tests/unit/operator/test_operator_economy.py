@@ -11,6 +11,7 @@ from kato_operator.desired.children import children as made
 from kato_operator.desired.kinds import CONFIG_MAP, PROCESSOR, SERVICE
 from kato_operator.handlers.stateless import NoDiffBase, NoProgress
 from kato_operator.reconcile import children as building
+from kato_operator.reconcile import pods as looks
 from tests.support.operator.rig import NAMESPACE, Rig, restarted
 from tests.support.operator.walk import ALWAYS, applied, children, running
 
@@ -99,3 +100,13 @@ def test_a_proxy_of_the_environment_is_used_where_it_is_meant_to_be(
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     monkeypatch.setenv("NO_PROXY", "near.example")
     assert _proxy_to(server) == proxy
+
+
+async def test_the_pods_of_a_large_fleet_are_looked_at_more_seldom(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await running(rig)
+    await rig.forward(60)
+    monkeypatch.setattr(looks, "LOOKS_PER_SECOND", 1 / 120)
+    await rig.forward(120)
+    asked = rig.pods.asked
+    await rig.forward(3600)
+    assert 3600 / 120 - 2 <= rig.pods.asked - asked <= 3600 / 120 + 1
