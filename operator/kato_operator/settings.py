@@ -47,7 +47,7 @@ class OperatorSettings(BaseSettings):
         600, description="How often what deleted objects left is looked for, in seconds."
     )
     counters_seconds: Annotated[float, Field(ge=1)] = Field(
-        30, description="How often counters in a status are refreshed, in seconds."
+        30, description="How often counters in a status are refreshed at most, in seconds."
     )
     stores_mongodb_secret: MaybeName = Field(
         "", description="Secret of its own namespace that names the MongoDB of processors without storage of their own."

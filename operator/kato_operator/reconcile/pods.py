@@ -11,21 +11,18 @@ import binascii
 import math
 from collections.abc import Sequence
 
-from kato_operator.desired.kinds import POD, PROCESSOR, SECRET, SESSION, Manifest
+from kato_operator.desired.kinds import POD, SECRET, SESSION, Manifest
 from kato_operator.desired.names import TOKEN_KEY, token_secret_name
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.children import Standing, standing
 from kato_operator.reconcile.feed import Add
 from kato_operator.reconcile.observations import Look
 from kato_operator.reconcile.ports import Key, PodAddress
-from kato_operator.reconcile.world import SILENT_SECONDS, SLACK, World, key_of, session_key
+from kato_operator.reconcile.world import SILENT_SECONDS, SLACK, World, key_of, look_seconds, session_key
 from kato_operator.status.observed import Sight, ready
 from kato_operator.status.processor import is_live
 from kato_spec.errors import Rejected, Transient
 from kato_spec.records import ParametersRecord
-
-# Looks that find nothing new are most of what an operator at rest costs: in a large fleet they come more seldom.
-LOOKS_PER_SECOND = 10.0
 
 
 async def token_of(world: World, processor: Manifest) -> str:
@@ -162,12 +159,11 @@ def patience(world: World, processor: Manifest, record: ParametersRecord) -> flo
     when there is something new to tell them.
     """
     seen = world.observations.last(key_of(processor))
-    at_rest = max(world.policy.counters_seconds, world.cache.count(PROCESSOR) / LOOKS_PER_SECOND)
     if seen is None or all(is_live(sight.state, record.uid, record.generation) for sight in seen.sights):
-        return at_rest
+        return look_seconds(world)
     if seen.silences == 0 or processor.get("status", {}).get("observedGeneration") != record.generation:
         return SILENT_SECONDS
-    return min(at_rest, SILENT_SECONDS * 2.0 ** min(seen.silences - 1, 16))
+    return min(look_seconds(world), SILENT_SECONDS * 2.0 ** min(seen.silences - 1, 16))
 
 
 def recheck(seen: Look, max_age: float, now: float) -> float | None:

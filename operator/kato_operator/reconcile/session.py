@@ -25,7 +25,15 @@ from kato_operator.reconcile.statuses import (
     write_paused,
     write_status,
 )
-from kato_operator.reconcile.world import FRESH_SECONDS, SILENT_SECONDS, SLACK, World, processor_key, soonest
+from kato_operator.reconcile.world import (
+    FRESH_SECONDS,
+    SILENT_SECONDS,
+    SLACK,
+    World,
+    look_seconds,
+    processor_key,
+    soonest,
+)
 from kato_operator.status.conditions import find
 from kato_operator.status.observed import Problem
 from kato_operator.status.session import COUNTERS, SessionView, session_status
@@ -127,11 +135,11 @@ class SessionStory:
             max_age = EXPIRY_SLACK
         last = world.observations.last(place)
         if last is not None and not last.answered:  # nobody else may look: not while the processor is paused
-            max_age = min(max_age, world.policy.counters_seconds)
+            max_age = min(max_age, look_seconds(world))
         seen = await world.observations.look(place, pods, not_before=world.clock.monotonic() - max_age)
         if not seen.answered:
             problem = Problem("ProcessorNotReady", "; ".join(sight.error for sight in seen.sights))
-            return Found(endpoint=url, hindrance=problem, again=world.policy.counters_seconds + SLACK)
+            return Found(endpoint=url, hindrance=problem, again=look_seconds(world) + SLACK)
         known, before = seen.sessions.get(uid), body.get("status", {})
         if known is None and _has_ended(session, before, generation):
             return Found(endpoint=url)

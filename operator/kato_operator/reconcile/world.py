@@ -23,6 +23,8 @@ FRESH_SECONDS = 5.0
 SLACK = 0.01
 # When a pod that is ready and does not answer is asked again; where none answers, the later the more often.
 SILENT_SECONDS = 3.0
+# Looks that find nothing new are most of what an operator at rest costs: in a large fleet they come more seldom.
+LOOKS_PER_SECOND = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ def processor_key(namespace: str, name: str) -> Key:
 def session_key(session: Manifest) -> Key:
     """Return the key of a session."""
     return Key(SESSION.name, *place_of(session))
+
+
+def look_seconds(world: World) -> float:
+    """Return how often pods are looked at where nothing asks for it sooner, in seconds."""
+    return max(world.policy.counters_seconds, world.cache.count(PROCESSOR) / LOOKS_PER_SECOND)
 
 
 def soonest(*waits: float | None) -> float | None:

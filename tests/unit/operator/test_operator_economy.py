@@ -11,7 +11,7 @@ from kato_operator.desired.children import children as made
 from kato_operator.desired.kinds import CONFIG_MAP, PROCESSOR, SERVICE
 from kato_operator.handlers.stateless import NoDiffBase, NoProgress
 from kato_operator.reconcile import children as building
-from kato_operator.reconcile import pods as looks
+from kato_operator.reconcile import world
 from tests.support.operator.rig import NAMESPACE, Rig, restarted
 from tests.support.operator.walk import ALWAYS, applied, children, running
 
@@ -105,7 +105,7 @@ def test_a_proxy_of_the_environment_is_used_where_it_is_meant_to_be(
 async def test_the_pods_of_a_large_fleet_are_looked_at_more_seldom(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     await running(rig)
     await rig.forward(60)
-    monkeypatch.setattr(looks, "LOOKS_PER_SECOND", 1 / 120)
+    monkeypatch.setattr(world, "LOOKS_PER_SECOND", 1 / 120)
     await rig.forward(120)
     asked = rig.pods.asked
     await rig.forward(3600)
