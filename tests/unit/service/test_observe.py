@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,8 @@ from kato_service.engine.naming import pattern_name
 from kato_service.engine.vectors import vector_symbol
 from kato_service.processor.errors import EmptyMemory
 from kato_service.processor.learn import learn
-from kato_service.processor.model import Session
-from kato_service.processor.observe import Plan, observe, observe_sequence
+from kato_service.processor.model import Observation, Session
+from kato_service.processor.observe import BREATH, Plan, observe, observe_sequence
 from kato_service.processor.predict import predict
 from kato_service.processor.processor import Processor
 from kato_service.processor.sessions import NOTHING
@@ -80,14 +81,26 @@ async def test_clear_mode_learns_and_empties() -> None:
     assert await stm(processor, session_id) == []
 
 
-async def test_other_requests_are_answered_between_the_observations_of_a_sequence() -> None:
+class Watched(list[Observation]):
+    """Observations that tell which of them was taken last."""
+
+    taken = -1
+
+    def __iter__(self) -> Iterator[Observation]:
+        for self.taken, observation in enumerate(super().__iter__()):
+            yield observation
+
+
+async def test_other_requests_get_their_turn_between_the_observations_of_a_sequence() -> None:
     processor = await World().started()
-    long, short = await new_session(processor), await new_session(processor, "bob", process_predictions=False)
-    three_hundred = [seen("s", vectors=((float(index), 1.0),)) for index in range(300)]
+    long = await new_session(processor)
+    three_hundred = Watched(seen("s", vectors=((float(index), 1.0),)) for index in range(300))
     sequence = asyncio.create_task(observe_sequence(processor, long, three_hundred, Plan(learn_after_each=True)))
-    await asyncio.sleep(0)
-    await observe(processor, short, seen("a"))
-    assert not sequence.done()
+    turns = set()
+    while not sequence.done():
+        await asyncio.sleep(0)
+        turns.add(three_hundred.taken)
+    assert turns >= set(range(0, 300, BREATH))
     assert len((await sequence).result.auto_learned) == 300
 
 
