@@ -89,23 +89,22 @@ class Fleet:
         """Write a processor's status."""
         await self._ask("PATCH", f"{self._path(name)}/status", {"status": STATUS}, MERGE)
 
-    async def until(self, count: int, condition: str, reason: str, seconds: float) -> None:
+    async def until(self, count: int, condition: str, reason: str) -> None:
         """Wait until so many processors have a condition for a reason."""
-        await self._until(PROCESSOR, lambda item: _reason(item, condition) == reason, count, seconds)
+        await self._until(PROCESSOR, lambda item: _reason(item, condition) == reason, count)
 
-    async def until_available(self, count: int, seconds: float) -> None:
+    async def until_available(self, count: int) -> None:
         """Wait until so many Deployments have a pod that is ready."""
-        await self._until(DEPLOYMENT, lambda item: item.get("status", {}).get("readyReplicas", 0) > 0, count, seconds)
+        await self._until(DEPLOYMENT, lambda item: item.get("status", {}).get("readyReplicas", 0) > 0, count)
 
-    async def _until(self, kind: Kind, met: Callable[[Json], bool], count: int, seconds: float) -> None:
-        """Wait until so many objects meet a condition."""
-        end = monotonic() + seconds
-        while monotonic() < end:
-            items = (await self._ask("GET", path(kind, self._namespace) + "?resourceVersion=0"))["items"]
-            if sum(map(met, items)) >= count:
+    async def _until(self, kind: Kind, met: Callable[[Json], bool], count: int) -> None:
+        """Wait until so many objects meet a condition; a watch is little work for the API server, listings are not."""
+        meeting: set[str] = set()
+        async for item in self.watch(kind):
+            (meeting.add if met(item) else meeting.discard)(item["metadata"]["name"])
+            if len(meeting) >= count:
                 return
-            await asyncio.sleep(1)  # a listing of the whole fleet is work for the API server too
-        raise TimeoutError(f"not every {kind.name} is as wanted after {seconds:g} s")
+        raise RuntimeError(f"the watch of {kind.name}s ended at {len(meeting)} of {count}")
 
     async def patch(self, name: str, spec: Json) -> Json:
         """Change a processor's spec, as a user does; return it as it is stored."""
@@ -145,7 +144,8 @@ async def fleet(kubeconfig: Path, namespace: str) -> AsyncIterator[Fleet]:
     config = yaml.safe_load(kubeconfig.read_text())  # noqa: ASYNC240 - before anything is measured
     cluster, token = config["clusters"][0]["cluster"], config["users"][0]["user"]["token"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=ssl.create_default_context(cadata=authority))
+    # One more connection, for a watch.
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS + 1, ssl=ssl.create_default_context(cadata=authority))
     headers = {"Authorization": f"Bearer {token}"}
     # A line of a watch is as long as its object.
     async with aiohttp.ClientSession(connector=connector, headers=headers, read_bufsize=2**21) as http:

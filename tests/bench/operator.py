@@ -128,12 +128,13 @@ def bench() -> Iterator[Bench]:
 
 async def the_floor(cluster: LocalCluster) -> tuple[float, int]:
     """Make the whole fleet by a bare client and wait for its pods; return the seconds, and the writes for each."""
-    async with fleet(cluster.kubeconfig, "floor") as made:
+    async with fleet(cluster.kubeconfig, "floor") as made, asyncio.timeout(PATIENCE):
         began = monotonic()
         uids: dict[str, str] = {}
-        await made.each(NAMES, lambda name: begin(made, name, uids))
-        await made.each(NAMES, lambda name: complete(made, name, uids[name]))
-        await made.until_available(PROCESSORS, PATIENCE)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(made.until_available(PROCESSORS))
+            await made.each(NAMES, lambda name: begin(made, name, uids))
+            await made.each(NAMES, lambda name: complete(made, name, uids[name]))
         return monotonic() - began, len(wanted(NAMES[0], uids[NAMES[0]])) + 2
 
 
@@ -180,9 +181,13 @@ def creation(made: Bench, floor_seconds: float, floor_writes: int) -> Iterator[R
 
 async def make_all(made: Bench) -> None:
     """Create the fleet and wait until each is Ready."""
-    async with fleet(made.cluster.kubeconfig, made.namespace) as client:
+    async with (
+        fleet(made.cluster.kubeconfig, made.namespace) as client,
+        asyncio.timeout(PATIENCE),
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(client.until(PROCESSORS, "Ready", "PodsReady"))
         await client.each(NAMES, lambda name: client.create(name, SPEC))
-        await client.until(PROCESSORS, "Ready", "PodsReady", PATIENCE)
 
 
 def restart(made: Bench) -> Iterator[Row]:

@@ -242,9 +242,9 @@ def share(made: Bench, before: float) -> float:
 
 async def ready(made: Bench, name: str, spec: dict[str, Any]) -> None:
     """Create a processor and wait until it is Ready."""
-    async with fleet(made.cluster.kubeconfig, made.namespace) as client:
+    async with fleet(made.cluster.kubeconfig, made.namespace) as client, asyncio.timeout(PATIENCE):
         await client.create(name, spec)
-        await client.until(1, "Ready", "PodsReady", PATIENCE)
+        await client.until(1, "Ready", "PodsReady")
 
 
 async def bind_and_expire(made: Bench) -> Seen:

@@ -68,7 +68,7 @@ async def test_the_sessions_of_the_first_version(files: Path) -> None:
     assert full.percept == Percept(observation, 7)
     assert full.pending == Pending("me", (Learning("p1", NAME, EVENTS), Clearing("p2")), learned=NAME)
     assert await store.answer("p.plain", "k") == Answer("k", "r", b"{}", NOW + 86400)
-    assert [each.record.generation for each in await store.declarations()] == [3]
+    assert [each.generation for each in await store.bindings(NOW)] == [3]
     parameters = await store.parameters()
     assert parameters is not None
     assert parameters.parameters == {"recall_threshold": 0.5}

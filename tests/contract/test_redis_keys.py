@@ -129,7 +129,7 @@ async def test_keys_of_the_first_version_are_read_and_brought_forward(
     assert {each.id: each for each in page.sessions} == expected
     assert await store.unsettled() == (full("full"),)
     assert await store.answer("p.plain", "k") == Answer("k", "r", b"{}", NOW + 86400)
-    assert [(each.record.generation, each.session_id) for each in await store.declarations()] == [(3, "p.declared")]
+    assert [(each.generation, each.session_id) for each in await store.bindings(NOW)] == [(3, "p.declared")]
     parameters = await store.parameters()
     assert parameters is not None
     assert parameters.parameters == {"recall_threshold": 0.5}

@@ -10,7 +10,7 @@ import pytest
 
 from kato_service.engine.model import AFFINITY_ONE, Clearing, Learning
 from kato_service.processor.errors import TooManySessions
-from kato_service.processor.model import Answer, Declaration, Observation, Pending, Percept, Session
+from kato_service.processor.model import Answer, Binding, Declaration, Life, Observation, Pending, Percept, Session
 from kato_service.processor.ports import Position, SessionStore
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
@@ -217,13 +217,13 @@ async def test_a_declaration_comes_and_goes_with_its_session(sessions: SessionSt
     assert await sessions.declare(newer, None, Declaration(record, "p.one"))
     other = Declaration(record.model_copy(update={"uid": "u0"}), "p.two")
     assert await sessions.declare(other, session("two"), None)
-    assert list(await sessions.declarations()) == [other, newer]
+    assert [found.uid for found in await sessions.bindings(NOW)] == ["u0", "u1"]
     assert await sessions.declaration("u1") == newer
     assert await sessions.declaration("none") is None
     assert await sessions.withdraw("u1")
     assert not await sessions.withdraw("u1")
     assert await sessions.get("p.one") is None
-    assert list(await sessions.declarations()) == [other]
+    assert [found.uid for found in await sessions.bindings(NOW)] == ["u0"]
 
 
 async def test_of_many_bindings_of_one_declaration_one_wins(sessions: SessionStore) -> None:
@@ -248,6 +248,30 @@ async def test_declarations_whose_session_has_gone_are_found(sessions: SessionSt
     assert [found.record.uid for found in await sessions.unbound(NOW + 10)] == ["u1", "u2"]
     await sessions.delete("p.u3")
     assert [found.record.uid for found in await sessions.unbound(NOW)] == ["u3"]
+
+
+async def test_bindings_tell_how_their_sessions_stand(sessions: SessionStore) -> None:
+    made = {"u2": replace(full("long"), expires_at=NOW + 100), "u1": session("short", ttl=10)}
+    for uid, each in made.items():
+        record = DeclarationRecord(uid=uid, generation=3, name="main", user_id="alice")
+        await sessions.declare(Declaration(record, each.id), each, None)
+    active = replace(made["u2"], last_activity=NOW + 5, expires_at=NOW + 105)
+    assert await sessions.touch(active)
+    long = Binding("u2", 3, "p.long", Life(active.created_at, NOW + 5, NOW + 105, len(active.stm)))
+    short = Life(made["u1"].created_at, made["u1"].last_activity, NOW + 10, 0)
+    assert list(await sessions.bindings(NOW + 9)) == [Binding("u1", 3, "p.short", short), long]
+    assert list(await sessions.bindings(NOW + 10)) == [Binding("u1", 3, "p.short", None), long]
+    await sessions.expire(NOW + 10)
+    assert list(await sessions.bindings(NOW + 9)) == [Binding("u1", 3, "p.short", None), long]
+
+
+async def test_a_thousand_bindings_are_all_there(sessions: SessionStore) -> None:
+    for number in range(1001):
+        record = DeclarationRecord(uid=f"u{number:04}", generation=1, name="main", user_id="alice")
+        await sessions.declare(Declaration(record, f"p.{number}"), session(str(number)), None)
+    found = await sessions.bindings(NOW)
+    assert [(each.uid, each.session_id) for each in found] == [(f"u{n:04}", f"p.{n}") for n in range(1001)]
+    assert all(each.life for each in found)
 
 
 async def test_nodes_of_any_text_are_told_apart(sessions: SessionStore) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kato_service.processor.errors import DeclarationNotFound, InvalidRecord, StaleGeneration
-from kato_service.processor.model import Declaration, Session
+from kato_service.processor.model import Binding, Declaration, Life, Session
 from kato_service.processor.ports import SessionStore
 from kato_service.processor.sessions import NOTHING, Sessions
 from kato_spec.parameters import parse_overrides
@@ -69,10 +69,7 @@ class Declarations:
 
     async def state(self) -> list[DeclaredSession]:
         """Return how every declared session stands."""
-        return [
-            _state(known.record, known.session_id, await self._sessions.find(known.session_id))
-            for known in await self._store.declarations()
-        ]
+        return list(map(_state, await self._sessions.bindings()))
 
     async def _put(self, record: DeclarationRecord) -> DeclaredSession | None:
         """Do what `put` says; None when the declaration has changed in the meantime."""
@@ -88,14 +85,14 @@ class Declarations:
             return None
         if session is not None and self._declared(session, record) != session:
             session = await self._bring(session.id, record)
-        return _state(record, known.session_id, session)
+        return _state(_binding(record, known.session_id, session))
 
     async def _bind(self, record: DeclarationRecord, known: Declaration | None) -> DeclaredSession | None:
         session = self._declared(self._sessions.new(record.user_id), record)
         if not await self._store.declare(Declaration(record, session.id), session, known):
             return None
         self._sessions.note_made(session)
-        return _state(record, session.id, session)
+        return _state(_binding(record, session.id, session))
 
     async def _bring(self, session_id: str, record: DeclarationRecord) -> Session:
         async def step(session: Session) -> tuple[Session, None]:
@@ -126,18 +123,23 @@ def _check_change(known: DeclarationRecord, record: DeclarationRecord) -> None:
         raise InvalidRecord("user_id", record.user_id, f"{known.user_id!r}, which this declaration began with")
 
 
-def _state(record: DeclarationRecord, session_id: str, session: Session | None) -> DeclaredSession:
-    if session is None:
-        return DeclaredSession(uid=record.uid, generation=record.generation, session_id=session_id, phase="Expired")
+def _binding(record: DeclarationRecord, session_id: str, session: Session | None) -> Binding:
+    return Binding(record.uid, record.generation, session_id, Life.of(session) if session else None)
+
+
+def _state(binding: Binding) -> DeclaredSession:
+    uid, generation, session_id, life = binding.uid, binding.generation, binding.session_id, binding.life
+    if life is None:
+        return DeclaredSession(uid=uid, generation=generation, session_id=session_id, phase="Expired")
     return DeclaredSession(
-        uid=record.uid,
-        generation=record.generation,
+        uid=uid,
+        generation=generation,
         session_id=session_id,
         phase="Active",
-        created_at=_time(session.created_at),
-        expires_at=_time(session.expires_at),
-        last_activity=_time(session.last_activity),
-        stm_length=len(session.stm),
+        created_at=_time(life.created_at),
+        expires_at=_time(life.expires_at),
+        last_activity=_time(life.last_activity),
+        stm_length=life.stm_length,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from kato_service.engine.model import Emotives, Events, Operation
 from kato_spec.records import DeclarationRecord
@@ -98,3 +98,28 @@ class Declaration:
 
     record: DeclarationRecord
     session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How an alive session stands: its times, in seconds since the epoch, and the number of events in its STM."""
+
+    created_at: float
+    last_activity: float
+    expires_at: float
+    stm_length: int
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """Return how `session` stands."""
+        return cls(session.created_at, session.last_activity, session.expires_at, len(session.stm))
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a declaration came to: the session that it is bound to, and that one's `life` unless it is over."""
+
+    uid: str
+    generation: int
+    session_id: str
+    life: Life | None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kato_service.engine.model import Operation, PatternRecord
-from kato_service.processor.model import Answer, Declaration, Session
+from kato_service.processor.model import Answer, Binding, Declaration, Session
 from kato_spec.records import ParametersRecord, StateRecord
 
 
@@ -206,8 +206,8 @@ class SessionStore(Protocol):
         False, and nothing is kept, when it is no longer `known` that is here.
         """
 
-    async def declarations(self) -> Sequence[Declaration]:
-        """Return every declaration, by uid."""
+    async def bindings(self, now: float) -> Sequence[Binding]:
+        """Return what every declaration came to, by uid; a session that expires at `now` or before is over."""
 
     async def declaration(self, uid: str) -> Declaration | None:
         """Return the declaration of `uid`, or None."""

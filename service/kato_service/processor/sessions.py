@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from kato_service.processor.errors import KeyReused, SessionNotFound, StoreUnavailable
 from kato_service.processor.events import Events
 from kato_service.processor.library import Library
-from kato_service.processor.model import Answer, Declaration, Pending, Session
+from kato_service.processor.model import Answer, Binding, Declaration, Pending, Session
 from kato_service.processor.parameters import LiveParameters
 from kato_service.processor.ports import Clock, Ids, Page, Position, SessionStore
 from kato_spec.parameters import parse_overrides
@@ -164,6 +164,10 @@ class Sessions:
     async def page(self, *, node: str | None, after: Position | None, limit: int) -> Page:
         """List what is alive, newest first."""
         return await self.store.page(node=node, after=after, limit=limit, now=self._clock.now())
+
+    async def bindings(self) -> Sequence[Binding]:
+        """Return what every declaration came to."""
+        return await self.store.bindings(self._clock.now())
 
     async def unbound(self) -> Sequence[Declaration]:
         """Return the declarations whose session is not alive."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from kato_service.engine.model import PatternRecord
 from kato_service.processor.errors import LogCompacted, RepeatedOperation, SequenceTaken, TooManySessions
-from kato_service.processor.model import Answer, Declaration, Session
+from kato_service.processor.model import Answer, Binding, Declaration, Life, Session
 from kato_service.processor.ports import Entry, Fold, Page, Position, Snapshot, StoreUsage
 from kato_spec.records import ParametersRecord
 
@@ -191,9 +191,9 @@ class VolatileSessions:
             self._sessions[session.id] = session
         return True
 
-    async def declarations(self) -> Sequence[Declaration]:
-        """See `SessionStore.declarations`."""
-        return tuple(found for _, found in sorted(self._declarations.items()))
+    async def bindings(self, now: float) -> Sequence[Binding]:
+        """See `SessionStore.bindings`."""
+        return tuple(self._binding(found, now) for _, found in sorted(self._declarations.items()))
 
     async def declaration(self, uid: str) -> Declaration | None:
         """See `SessionStore.declaration`."""
@@ -201,8 +201,7 @@ class VolatileSessions:
 
     async def unbound(self, now: float) -> Sequence[Declaration]:
         """See `SessionStore.unbound`."""
-        alive = {found.id for found in self._sessions.values() if found.expires_at > now}
-        return tuple(found for found in await self.declarations() if found.session_id not in alive)
+        return tuple(self._declarations[found.uid] for found in await self.bindings(now) if found.life is None)
 
     async def withdraw(self, uid: str) -> bool:
         """See `SessionStore.withdraw`."""
@@ -228,6 +227,11 @@ class VolatileSessions:
 
     async def close(self) -> None:
         """See `SessionStore.close`. What was kept stays, for the next who is given this store."""
+
+    def _binding(self, known: Declaration, now: float) -> Binding:
+        session = self._sessions.get(known.session_id)
+        life = Life.of(session) if session is not None and session.expires_at > now else None
+        return Binding(known.record.uid, known.record.generation, known.session_id, life)
 
 
 def _place(session: Session) -> tuple[float, str]:

@@ -7,19 +7,21 @@ hash tag come from `kato_spec.keys`, so that a Redis Cluster holds a processor i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import methodcaller
 from urllib.parse import quote
 
 import orjson
 from pydantic import ValidationError
 
 from kato_service.processor.errors import InvalidRecord, TooManySessions
-from kato_service.processor.model import Answer, Declaration, Session
+from kato_service.processor.model import Answer, Binding, Declaration, Life, Session
 from kato_service.processor.ports import Page, Position, StoreUsage
 from kato_service.stores import codec, redis_scripts
 from kato_service.stores.redis_link import RedisLink
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
 GRACE_SECONDS = 3600  # that Redis keeps a key beyond its session, for a replica to sweep it and say so
+READ = 500  # sessions in one request
 SWEPT = 500  # sessions, and answers, in one script: Redis answers nobody else meanwhile
 TIME = 24  # bytes of a time in a session's value
 IN_HEAD = frozenset({"version", "last_activity", "expires_at"})  # of a session, before its JSON
@@ -106,10 +108,15 @@ class RedisSessions:
         uid = declaration.record.uid
         return bool(await self._link.script(redis_scripts.DECLARE, uid, before, _bound(declaration), *made))
 
-    async def declarations(self) -> Sequence[Declaration]:
-        """See `SessionStore.declarations`."""
+    async def bindings(self, now: float) -> Sequence[Binding]:
+        """See `SessionStore.bindings`."""
         key = f"{self._link.prefix}bindings"
-        return _by_uid(await self._link.run(lambda client: client.hvals(key)))
+        known = _by_uid(await self._link.run(lambda client: client.hvals(key)))
+        places = [f"{self._link.prefix}session:{found.session_id}" for found in known]
+        values: list[bytes | None] = []
+        for first in range(0, len(places), READ):
+            values += await self._link.run(methodcaller("mget", places[first : first + READ]))
+        return [_binding(found, value, now) for found, value in zip(known, values, strict=True)]
 
     async def declaration(self, uid: str) -> Declaration | None:
         """See `SessionStore.declaration`."""
@@ -168,6 +175,12 @@ def _session(value: bytes) -> Session:
     return codec.load_session(body, version=version.decode(), last_activity=last_activity, expires_at=expires_at)
 
 
+def _life_of(value: bytes) -> Life:
+    body = value[redis_scripts.VERSION_AT :].split(b"\n", 2)[2]
+    created_at, stm_length = codec.age_and_length(body)
+    return Life(created_at, float(value[:TIME]), float(value[TIME : 2 * TIME]), stm_length)
+
+
 def _bound(declaration: Declaration) -> bytes:
     record = declaration.record.model_dump(mode="json")
     return orjson.dumps({"record": record, "session_id": declaration.session_id}, option=orjson.OPT_SORT_KEYS)
@@ -176,6 +189,12 @@ def _bound(declaration: Declaration) -> bytes:
 def _declaration(value: bytes) -> Declaration:
     raw = orjson.loads(value)
     return Declaration(DeclarationRecord.model_validate(raw["record"]), raw["session_id"])
+
+
+def _binding(known: Declaration, value: bytes | None, now: float) -> Binding:
+    life = None if value is None else _life_of(value)
+    alive = life if life is not None and life.expires_at > now else None
+    return Binding(known.record.uid, known.record.generation, known.session_id, alive)
 
 
 def _by_uid(values: Sequence[bytes]) -> Sequence[Declaration]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kato_service.processor.errors import TooManySessions
-from kato_service.processor.model import Answer, Declaration, Session
+from kato_service.processor.model import Answer, Binding, Declaration, Life, Session
 from kato_service.processor.ports import Page, Position, StoreUsage
 from kato_service.stores import codec
 from kato_service.stores.recent import RecentSessions
@@ -52,6 +52,11 @@ PAGE_OF_NODE = SELECT + "WHERE expires_at > ? AND node = ? " + OLDER
 COUNT = "SELECT count(*) FROM session WHERE expires_at > ?"
 COUNT_OF_NODE = "SELECT count(*) FROM session WHERE expires_at > ? AND node = ?"
 BINDING = "SELECT record, session_id FROM declaration WHERE uid = ?"
+BINDINGS = (
+    "SELECT uid, json_extract(record, '$.generation'), session_id, created_at, last_activity, expires_at,"
+    " coalesce(json_array_length(CAST(body AS TEXT), '$.session.stm'), 0)"
+    " FROM declaration LEFT JOIN session ON id = session_id AND expires_at > ? ORDER BY uid"
+)
 UNBOUND = (
     "SELECT record, session_id FROM declaration WHERE NOT EXISTS"
     " (SELECT 1 FROM session WHERE id = session_id AND expires_at > ?) ORDER BY uid"
@@ -180,7 +185,7 @@ class SqliteSessions:
 
     async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
         """See `SessionStore.declare`."""
-        record = declaration.record
+        record, made = declaration.record, None if session is None else _columns(session)
 
         def job(connection: sqlite3.Connection) -> bool:
             row = connection.execute(BINDING, (record.uid,)).fetchone()
@@ -188,17 +193,20 @@ class SqliteSessions:
                 return False
             values = (record.uid, record.model_dump_json(), declaration.session_id)
             connection.execute("INSERT OR REPLACE INTO declaration VALUES (?, ?, ?)", values)
-            if session is not None:
-                connection.execute(INSERT, _columns(session))
+            if made is not None:
+                connection.execute(INSERT, made)
             return True
 
-        with self._recent.access(declaration.session_id):
-            return await self.database.run(job)
+        with self._recent.access(declaration.session_id) as keep:
+            declared = await self.database.run(job)
+            if declared and session is not None and made is not None:
+                keep(session, len(made[-1]))
+        return declared
 
-    async def declarations(self) -> Sequence[Declaration]:
-        """See `SessionStore.declarations`."""
-        query = "SELECT record, session_id FROM declaration ORDER BY uid"
-        return tuple(map(_declaration, await self.database.run(lambda found: found.execute(query).fetchall())))
+    async def bindings(self, now: float) -> Sequence[Binding]:
+        """See `SessionStore.bindings`."""
+        rows = await self.database.run(lambda connection: connection.execute(BINDINGS, (now,)).fetchall())
+        return tuple(Binding(uid, generation, session_id, _life(*life)) for uid, generation, session_id, *life in rows)
 
     async def declaration(self, uid: str) -> Declaration | None:
         """See `SessionStore.declaration`."""
@@ -257,6 +265,10 @@ def _columns(session: Session) -> tuple[str, str, str, float, float, float, bool
 
 def _session(row: Row) -> Session:
     return codec.load_session(row[0], last_activity=row[1], expires_at=row[2])
+
+
+def _life(created_at: float | None, last_activity: float, expires_at: float, stm_length: int) -> Life | None:
+    return None if created_at is None else Life(created_at, last_activity, expires_at, stm_length)
 
 
 def _declaration(row: tuple[str, str]) -> Declaration:
