@@ -110,7 +110,7 @@ class VolatileSessions:
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
-        self._answers: dict[tuple[str, str], Answer] = {}
+        self._answers: dict[str, dict[str, Answer]] = {}
         self._declarations: dict[str, Declaration] = {}
         self._parameters: ParametersRecord | None = None
 
@@ -135,7 +135,7 @@ class VolatileSessions:
             return False
         self._sessions[session.id] = session
         if answer is not None:
-            self._answers[session.id, answer.key] = answer
+            self._answers.setdefault(session.id, {})[answer.key] = answer
         return True
 
     async def touch(self, session: Session) -> bool:
@@ -152,7 +152,7 @@ class VolatileSessions:
 
     async def delete(self, session_id: str) -> bool:
         """See `SessionStore.delete`."""
-        self._answers = {place: answer for place, answer in self._answers.items() if place[0] != session_id}
+        self._answers.pop(session_id, None)
         return self._sessions.pop(session_id, None) is not None
 
     async def page(self, *, node: str | None, after: Position | None, limit: int, now: float) -> Page:
@@ -171,7 +171,8 @@ class VolatileSessions:
         gone = tuple(found for found in self._sessions.values() if found.expires_at <= now)
         for session in gone:
             await self.delete(session.id)
-        self._answers = {place: answer for place, answer in self._answers.items() if answer.expires_at > now}
+        for session_id, answers in self._answers.items():
+            self._answers[session_id] = {key: answer for key, answer in answers.items() if answer.expires_at > now}
         return gone
 
     async def unsettled(self) -> Sequence[Session]:
@@ -180,7 +181,7 @@ class VolatileSessions:
 
     async def answer(self, session_id: str, key: str) -> Answer | None:
         """See `SessionStore.answer`."""
-        return self._answers.get((session_id, key))
+        return self._answers.get(session_id, {}).get(key)
 
     async def declare(self, declaration: Declaration, session: Session | None, known: Declaration | None) -> bool:
         """See `SessionStore.declare`."""
