@@ -39,8 +39,9 @@ link set node0 up
 route add default dev node0
 """
 # Go's collector takes a good part of a small control plane's CPU: it may let the heap grow to five times what is used,
-# up to a limit at which it works as ever.
-SPARING = {"GOGC": "400", "GOMEMLIMIT": "768MiB"}
+# up to a limit that spares the machine. At the limit it does little else than collect: a fleet needs far more.
+COLLECTOR = {"GOGC": "400", "GOMEMLIMIT": "768MiB"}
+DURABLE_COLLECTOR = COLLECTOR | {"GOMEMLIMIT": "4GiB"}
 OWN_DIRECTORIES = ("/var/lib", "/var/log")  # where CNI and the kubelet write whatever they are told
 PATIENCE = 60.0  # seconds any one step may take on a busy machine
 
@@ -58,7 +59,7 @@ class Starting:
 
     def spawn(self, name: str, argv: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
         """Start a program of the cluster."""
-        environment = {"PYTHONPATH": str(ROOT)} | SPARING
+        environment = {"PYTHONPATH": str(ROOT)} | (DURABLE_COLLECTOR if self.durable else COLLECTOR)
         self.started[name] = self.box.spawn(argv, self.run.log(name), env=environment, pass_fds=pass_fds)
 
     def stop(self, name: str) -> None:
@@ -95,7 +96,8 @@ class Starting:
 def up(name: str, *, durable: bool = False) -> LocalCluster:
     """Raise a cluster that belongs to this process and return it with its node Ready.
 
-    `durable`: etcd syncs what it writes to the disk, as it does in earnest; measurements want that.
+    `durable`: etcd syncs what it writes to the disk, as it does in earnest, and every program may use more memory;
+    measurements want that.
     """
     machine.require_node()
     runs.sweep()
