@@ -20,7 +20,6 @@ SUITES: dict[str, Callable[[], Iterator[Row]]] = {
     "smoke": smoke.rows,
     "engine": engine.rows,
     "http": http.rows,
-    "http-million": http.million_rows,
     "http-predict": http_predict.rows,
     "operator": operator.rows,
     "operator-pods": operator_pods.rows,

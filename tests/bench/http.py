@@ -1,13 +1,15 @@
 """Suite `http`: what one service process does per second on each store, beside the bare `/ping` of the same server.
 
 Learning is durable to the disk in every row. The aims are the project's own, in absolute figures: on a machine that is
-busy or slow the ratio to `/ping` is what tells. Suite `http-million`: start-up and memory with ten times the patterns.
+busy or slow the ratio to `/ping` is what tells. BENCH_PATTERNS says at which sizes start-up and memory are measured; a
+million patterns take most of the run's half hour.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,8 +34,8 @@ SECONDS = 4.0
 CLIENTS = 8
 SESSIONS = 60  # of each client: so many that no short-term memory grows beyond what is usual
 EVENTS = 8
-MANY = 100_000
-MILLION = 1_000_000
+VARIED = 100_000  # patterns that observations and sequences are taken from
+SIZES = tuple(int(size) for size in os.environ.get("BENCH_PATTERNS", "100000 1000000").split())
 PATIENCE = 600.0  # seconds that a start may take
 EMBEDDED, EXTERNAL = "SQLite", "Redis and MongoDB"
 OBSERVE_AIM, LEARN_AIM, CREATE_AIM = 1500.0, 400.0, 1500.0
@@ -46,19 +48,13 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as directory:
         make = partial(service, Path(directory))
         yield from calls(make, EMBEDDED)
-        yield from sizes(make, EMBEDDED, MANY)
+        for size in SIZES:
+            yield from sizes(make, EMBEDDED, size)
     with external() as replicas:
         yield from calls(partial(alone, replicas), EXTERNAL)
-        yield from sizes(partial(alone, replicas), EXTERNAL, MANY)
         yield from http_replicas.rows(replicas)
-
-
-def million_rows() -> Iterator[Row]:
-    """Measure start-up and memory with a million patterns."""
-    with tempfile.TemporaryDirectory() as directory:
-        yield from sizes(partial(service, Path(directory)), EMBEDDED, MILLION)
-    with external() as replicas:
-        yield from sizes(partial(alone, replicas), EXTERNAL, MILLION)
+        for size in SIZES:
+            yield from sizes(partial(alone, replicas), EXTERNAL, size)
 
 
 def alone(replicas: MakeReplicas, name: str) -> ServiceProcess:
@@ -131,14 +127,14 @@ def pings() -> Iterator[Request]:
 def observing(api: httpx.Client, client: int) -> Iterator[Request]:
     """Yield observations of one symbol, going round the client's sessions."""
     paths = cycle([f"{session(api, f'observer-{client}')}/observe" for _ in range(SESSIONS)])
-    events = (event for pattern in patterns(MANY, seed=client + 1) for event in pattern)
+    events = (event for pattern in patterns(VARIED, seed=client + 1) for event in pattern)
     return (Request.create("POST", path, {"strings": event}) for path, event in zip(paths, events, strict=False))
 
 
 def learning(api: httpx.Client, client: int) -> Iterator[Request]:
     """Yield sequences that are learned, each by one call."""
     path = f"{session(api, 'learners')}/observe-sequence"
-    for pattern in patterns(MANY, seed=client + 1):
+    for pattern in patterns(VARIED, seed=client + 1):
         observations = [{"strings": event} for event in pattern]
         yield Request.create("POST", path, {"observations": observations, "learn_at_end": True})
 

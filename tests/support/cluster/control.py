@@ -97,6 +97,7 @@ def apiserver(run: Path, programs: Mapping[str, Path]) -> list[str]:
         "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
         f"--audit-policy-file={run}/audit.yaml",
         f"--audit-log-path={run}/{AUDIT_LOG}",
+        "--audit-log-maxsize=10000",  # MiB: whoever counts requests wants all of them in one file
         "--kubelet-preferred-address-types=InternalIP",
     ]
 
