@@ -57,7 +57,7 @@ PAUSE_SECONDS = 1.0
 CATCH_UP_SECONDS = 2.0
 # How long giving up the Lease and closing connections may take.
 ENDING_SECONDS = 10.0
-# Of what a large fleet keeps in memory hardly anything is cyclic: it is looked through for cycles a good deal less often.
+# Of what a large fleet keeps in memory hardly anything is cyclic: so it is looked through for cycles less often.
 COLLECTION_THRESHOLDS = (20_000, 20, 50)
 
 log = structlog.get_logger()
@@ -203,7 +203,8 @@ class Leader:
             group.create_task(_every(self._settings.resync_seconds, self._rounds.resync), name="resync")
             group.create_task(_every(CATCH_UP_SECONDS, self._rounds.catch_up), name="catching up")
             group.create_task(_every(self._settings.sweep_seconds, self._rounds.sweep, at_once=True), name="sweep")
-            group.create_task(_every(0, self._rounds.look_at_secrets), name="secrets")
+            group.create_task(_every(0, self._rounds.look_at_own_secrets), name="own Secrets")
+            group.create_task(_every(0, self._rounds.look_at_store_secrets), name="Secrets of stores")
 
 
 def _stores(settings: OperatorSettings) -> Sources | None:

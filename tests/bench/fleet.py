@@ -76,14 +76,7 @@ class Fleet:
 
     async def set_finalizer(self, name: str) -> None:
         """Put a finalizer on a processor."""
-        await self._set_finalizers(name, [FINALIZER])
-
-    async def let_go(self, name: str) -> None:
-        """Take the finalizer off a processor."""
-        await self._set_finalizers(name, [])
-
-    async def _set_finalizers(self, name: str, finalizers: list[str]) -> None:
-        await self._ask("PATCH", self._path(name), {"metadata": {"finalizers": finalizers}}, MERGE)
+        await self._ask("PATCH", self._path(name), {"metadata": {"finalizers": [FINALIZER]}}, MERGE)
 
     async def write_status(self, name: str) -> None:
         """Write a processor's status."""

@@ -2,9 +2,10 @@
 
 Their storage is external, and their pods are on a node that kwok fakes: what is measured is the operator, and no pod's
 start. The peer, in the same run, is a bare aiohttp client that makes the same objects, children, finalizers and one
-status for each over 16 connections, and waits for the same pods. Left out is what only pods that run could do: no pod
-answers the operator, so that ParametersLive stays False and every pod counts as silent, and nothing speaks to the
-stores that the Secret names. The peer goes first, and its fleet is taken away before the operator begins.
+status for each over 16 connections, and waits for the same pods. For the pods one process answers the operator, which
+takes parameters and counts nothing, and nothing speaks to the stores that the Secret names. The peer goes first, and
+each begins on a cluster of its own: what the other leaves there would slow it down, even when it is taken away. The
+steady state is that of some time after the restart.
 KATO_BENCH_PROCESSORS makes the fleet smaller or larger, KATO_BENCH_STEADY the rest.
 """
 
@@ -20,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import psutil
 
@@ -44,11 +45,13 @@ SUITE = "operator"
 PROCESSORS = int(os.environ.get("KATO_BENCH_PROCESSORS", "1000"))
 CHANGES = 300
 STEADY_SECONDS = float(os.environ.get("KATO_BENCH_STEADY", "300"))
+REST_SECONDS = 30.0
 PATIENCE = 1800.0
 FLOOR = "bare aiohttp client"
 STORES = {"mongodb": {"uriSecretRef": {"name": "stores"}}, "redis": {"urlSecretRef": {"name": "stores"}}}
 SPEC = {"deletionPolicy": "Delete", "storage": {"external": STORES}, "nodeSelector": SELECTOR}
 URLS = ("--from-literal=uri=mongodb://10.89.0.1:27017", "--from-literal=url=redis://10.89.0.1:6379")
+NAMESPACE = "fleet"
 NAMES = [f"p{number:05}" for number in range(PROCESSORS)]
 
 
@@ -93,8 +96,8 @@ def rows() -> Iterator[Row]:
     """Measure a fleet from its making to its steady state, on a cluster that is raised for it."""
     kwok = parts.program("kwok")
     with bench() as made, fake_node(made.cluster, kwok):
-        floor_seconds, floor_writes = asyncio.run(the_floor(made.cluster))
-        asyncio.run(clear_the_floor(made.cluster))
+        floor_seconds, floor_writes = asyncio.run(the_floor(made))
+    with bench() as made, fake_node(made.cluster, kwok):
         made.operator.start()
         eventually(lambda: made.operator.leads, timeout=60)
         yield from creation(made, floor_seconds, floor_writes)
@@ -112,42 +115,34 @@ def bench() -> Iterator[Bench]:
         documents = "---\n".join(rendered(document) for _, document in definitions())
         cluster.kubectl("apply", "--server-side", "-f", "-", stdin=documents)
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
-        for namespace in ("fleet", "floor"):
-            cluster.kubectl("create", "namespace", namespace)
-            cluster.kubectl("create", "secret", "generic", "stores", *URLS, "--namespace", namespace)
-        grant(cluster, "fleet")
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        cluster.kubectl("create", "secret", "generic", "stores", *URLS, "--namespace", NAMESPACE)
+        grant(cluster, NAMESPACE)
         with tempfile.TemporaryDirectory() as directory, cluster.entered():
-            operator = OperatorProcess(cluster, ["fleet"], Path(directory), lease_seconds=10, resync_seconds=300)
+            operator = OperatorProcess(cluster, [NAMESPACE], Path(directory), lease_seconds=10, resync_seconds=300)
             try:
-                yield Bench(cluster, operator, "fleet")
+                yield Bench(cluster, operator, NAMESPACE)
             finally:
                 operator.stop()
     finally:
         cluster.down()
 
 
-async def the_floor(cluster: LocalCluster) -> tuple[float, int]:
+async def the_floor(made: Bench) -> tuple[float, int]:
     """Make the whole fleet by a bare client and wait for its pods; return the seconds, and the writes for each."""
-    async with fleet(cluster.kubeconfig, "floor") as made, asyncio.timeout(PATIENCE):
+    async with fleet(made.cluster.kubeconfig, made.namespace) as client, asyncio.timeout(PATIENCE):
         began = monotonic()
         uids: dict[str, str] = {}
         async with asyncio.TaskGroup() as group:
-            group.create_task(made.until_available(PROCESSORS))
-            await made.each(NAMES, lambda name: begin(made, name, uids))
-            await made.each(NAMES, lambda name: complete(made, name, uids[name]))
+            group.create_task(client.until_available(PROCESSORS))
+            await client.each(NAMES, lambda name: begin(client, name, uids))
+            await client.each(NAMES, lambda name: complete(client, name, uids[name]))
         return monotonic() - began, len(wanted(NAMES[0], uids[NAMES[0]])) + 2
-
-
-async def clear_the_floor(cluster: LocalCluster) -> None:
-    """Take the bare client's fleet away: its Services alone would cost every later one the work of the proxy."""
-    async with fleet(cluster.kubeconfig, "floor") as made:
-        await made.each(NAMES, made.let_go)
-    cluster.kubectl("delete", "namespace", "floor", f"--timeout={PATIENCE:.0f}s", timeout=PATIENCE)
 
 
 def wanted(name: str, uid: str) -> list[Manifest]:
     """Return what the operator makes for one processor."""
-    about = replace(subject("floor", name, **SPEC), uid=uid)
+    about = replace(subject(NAMESPACE, name, **SPEC), uid=uid)
     return [*filter(None, [memory_note(about)]), *children(about, None)]
 
 
@@ -202,7 +197,8 @@ def restart(made: Bench) -> Iterator[Row]:
 
 
 def steady_state(made: Bench) -> Iterator[Row]:
-    """Do nothing for a while."""
+    """Do nothing for a while, once what came after the restart is over."""
+    sleep(REST_SECONDS)
     writes, cpu, began = made.writes(), made.cpu_seconds(), monotonic()
     eventually(lambda: monotonic() - began > STEADY_SECONDS, timeout=2 * STEADY_SECONDS, interval=1)
     share = 100 * (made.cpu_seconds() - cpu) / (monotonic() - began)

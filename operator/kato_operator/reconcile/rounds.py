@@ -6,7 +6,8 @@ Run by the composition root beside the workers (spec: operator.md, "Level-trigge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -15,15 +16,14 @@ from kato_operator.reconcile.cache import place_of
 from kato_operator.reconcile.feed import Feed
 from kato_operator.reconcile.ports import NotServed, Refused
 from kato_operator.reconcile.removal import sweep
-from kato_operator.reconcile.world import World, key_of
+from kato_operator.reconcile.world import World, key_of, look_seconds, read_seconds
 from kato_spec.errors import KatoError, Transient
 
 log = structlog.get_logger()
+Looked = TypeVar("Looked")
 
-# Every Secret is looked at this often, in seconds, but no more of them a second than that: reads are all that an
-# operator at rest costs, its own CPU and the API server's. What a pod that starts needs is looked at then.
+# Every Secret is looked at this often, in seconds, in a large fleet more seldom; those of a pod that starts, then too.
 SECRET_ROUND = 7.0
-SECRETS_PER_SECOND = 5.0
 RESYNCED_PER_SECOND = 100.0
 # A listing that is refused is asked for again: rights may come after the operator.
 REFUSED_SECONDS = 5.0
@@ -76,8 +76,9 @@ class Rounds:
         for memory in (self._world.tokens, self._world.counted, self._world.tried):
             for uid in memory.keys() - alive:
                 del memory[uid]
+        wait = look_seconds(self._world)  # what is looked at before that anyway is left to then
         for place, manifest in enumerate(ours):
-            self._world.add(key_of(manifest), place / RESYNCED_PER_SECOND)
+            self._world.add(key_of(manifest), wait + place / RESYNCED_PER_SECOND)
 
     async def catch_up(self) -> None:
         """Look for what went while a watch was broken off: the listing with which it begins anew does not show it."""
@@ -117,16 +118,23 @@ class Rounds:
         await self._world.rights.settle()
         await sweep(self._world)
 
-    async def look_at_secrets(self) -> None:
-        """See whether Secrets are as they were, our own and those of stores: they may be read, but not watched."""
-        ours, others = list(self._world.cache.all(SECRET)), self._world.secrets.places
-        count = len(ours) + len(others)
-        pause = max(self._secret_round / max(count, 1), 1 / SECRETS_PER_SECOND)
-        await asyncio.sleep(0 if count else self._secret_round)
-        for secret in ours:
-            await asyncio.sleep(pause)
+    async def look_at_own_secrets(self) -> None:
+        """See whether the Secrets that we made are as they were: they may be read, but not watched."""
+        async for secret in self._in_a_round(list(self._world.cache.all(SECRET))):
             live = await self._world.cluster.get(SECRET, *place_of(secret))
             self._feed.seen(SECRET, live or secret, gone=live is None)
-        for place in others:
-            await asyncio.sleep(pause)
+
+    async def look_at_store_secrets(self) -> None:
+        """Do the same for the Secrets that name stores; they are few where processors share them."""
+        async for place in self._in_a_round(self._world.secrets.places):
             await self._world.secrets.look(place)
+
+    async def _in_a_round(self, what: Sequence[Looked]) -> AsyncIterator[Looked]:
+        """Yield each at its time in a round; where there is nothing to look at, a round takes as long."""
+        pause = self._secret_round / max(len(what), 1)
+        least = min(self._secret_round, read_seconds(self._world))
+        for each in what:
+            await asyncio.sleep(max(pause, least))
+            yield each
+        if not what:
+            await asyncio.sleep(pause)

@@ -23,8 +23,9 @@ FRESH_SECONDS = 5.0
 SLACK = 0.01
 # When a pod that is ready and does not answer is asked again; where none answers, the later the more often.
 SILENT_SECONDS = 3.0
-# Looks that find nothing new are most of what an operator at rest costs: in a large fleet they come more seldom.
-LOOKS_PER_SECOND = 10.0
+# Looks that find nothing new, and reads of Secrets, are most of what an operator at rest costs: in a large fleet they
+# come more seldom, and the reads have what the looks leave.
+LOOKS_PER_SECOND, LOOKS_AND_READS_PER_SECOND = 4.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ def session_key(session: Manifest) -> Key:
 def look_seconds(world: World) -> float:
     """Return how often pods are looked at where nothing asks for it sooner, in seconds."""
     return max(world.policy.counters_seconds, world.cache.count(PROCESSOR) / LOOKS_PER_SECOND)
+
+
+def read_seconds(world: World) -> float:
+    """Return how long to wait between two reads of Secrets, in seconds."""
+    return 1 / (LOOKS_AND_READS_PER_SECOND - world.cache.count(PROCESSOR) / look_seconds(world))
 
 
 def soonest(*waits: float | None) -> float | None:

@@ -110,3 +110,11 @@ async def test_the_pods_of_a_large_fleet_are_looked_at_more_seldom(rig: Rig, mon
     asked = rig.pods.asked
     await rig.forward(3600)
     assert 3600 / 120 - 2 <= rig.pods.asked - asked <= 3600 / 120 + 1
+
+
+async def test_looks_and_reads_of_a_fleet_come_to_no_more_than_five_a_second(rig: Rig) -> None:
+    assert world.read_seconds(rig.world) == 1 / 5
+    for number in range(1000):
+        metadata = {"name": f"p{number}", "namespace": NAMESPACE, "uid": f"u{number}", "resourceVersion": "1"}
+        rig.cache.put(PROCESSOR, {"metadata": metadata})
+    assert (world.look_seconds(rig.world), world.read_seconds(rig.world)) == (250, 1)

@@ -110,7 +110,7 @@ async def test_what_a_secret_lacks_is_said_and_heals_by_itself(
     assert "hush" not in status
     assert rig.find(DEPLOYMENT, "kato-broad") is None
     stores(rig)
-    await rig.rounds.look_at_secrets()
+    await rig.rounds.look_at_store_secrets()
     await rig.settle()
     assert rig.find(DEPLOYMENT, "kato-broad")
     assert rig.condition(PROCESSOR, "broad", "Degraded") == ("False", "AsWanted")
@@ -128,11 +128,11 @@ async def test_a_changed_secret_makes_new_pods_and_a_label_on_it_none(rig: Rig) 
     await applied(rig, storage=STORAGE)
     before = template(rig)
     rig.cluster.put(SECRET, {"metadata": {"name": "m", "namespace": NAMESPACE, "labels": {"a": "b"}}})
-    await rig.rounds.look_at_secrets()
+    await rig.rounds.look_at_store_secrets()
     await rig.settle()
     assert template(rig) == before
     secret(rig, "m", uri="mongodb://u:hush@elsewhere/")
-    await rig.rounds.look_at_secrets()
+    await rig.rounds.look_at_store_secrets()
     await rig.settle()
     assert template(rig) != before
 
@@ -143,7 +143,7 @@ async def test_a_secret_that_went_leaves_running_what_runs(rig: Rig) -> None:
     await rig.pod_runs("broad")
     before = template(rig)
     rig.cluster.remove(SECRET, NAMESPACE, "m")
-    await rig.rounds.look_at_secrets()
+    await rig.rounds.look_at_store_secrets()
     await rig.settle()
     assert template(rig) == before
     assert rig.condition(PROCESSOR, "broad", "Ready")[0] == "True"
@@ -280,7 +280,7 @@ async def test_a_namespace_that_took_secrets_and_notes_first_is_not_held_up(rig:
     rig.cluster.remove(PROCESSOR, NAMESPACE, "broad")
     for kind, name in [(SECRET, "m"), (SECRET, "r"), NOTE, (POD, "kato-broad-0")]:
         rig.cluster.remove(kind, NAMESPACE, name)
-    await rig.rounds.look_at_secrets()
+    await rig.rounds.look_at_store_secrets()
     await rig.forward(5)
     assert rig.find(PROCESSOR, "broad") is None
     assert len(rig.stores.removed) == 1
