@@ -56,8 +56,9 @@ STEPS = {
 
 def rows() -> Iterator[Row]:
     """Measure starts and sessions, on a cluster that is raised for it."""
+    images = project_images()  # before the cluster's network is entered, which leads to nowhere that wheels come from
     with bench() as made:
-        for image in project_images():
+        for image in images:
             made.cluster.load(image)
         made.operator.start()
         eventually(lambda: made.operator.leads, timeout=60)
