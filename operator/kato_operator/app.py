@@ -58,7 +58,7 @@ CATCH_UP_SECONDS = 2.0
 # How long giving up the Lease and closing connections may take.
 ENDING_SECONDS = 10.0
 # Of what a large fleet keeps in memory hardly anything is cyclic: so it is looked through for cycles less often.
-COLLECTION_THRESHOLDS = (20_000, 20, 50)
+COLLECTION_THRESHOLDS = (20_000, 20, 100)
 
 log = structlog.get_logger()
 
@@ -197,6 +197,7 @@ class Leader:
     async def lead(self, watching: Callable[[Tell], Coroutine[None, None, None]]) -> None:
         """Lead until cancelled; raise what fails."""
         await self._rounds.start()
+        gc.freeze()  # and what is there by now not at all
         async with asyncio.TaskGroup() as group:
             group.create_task(self._workers.run(), name="workers")
             group.create_task(watching(self._feed.event), name="watches")
