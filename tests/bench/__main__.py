@@ -35,15 +35,17 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     title = f"{options.suite} on {machine.described()}"
-    rows = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"measuring {options.suite}", total=None)
-        for row in SUITES[options.suite]():
-            rows.append(row)
-            progress.update(task, description=f"measured {row.row}")
-    write_lines(rows, options.out)
-    print_table(rows, title, console)
-    console.print(f"written to {options.out}")
+    rows: list[Row] = []
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(f"measuring {options.suite}", total=None)
+            for row in SUITES[options.suite]():
+                rows.append(row)
+                progress.update(task, description=f"measured {row.row}")
+    finally:  # what was measured before a failure took its time too
+        write_lines(rows, options.out)
+        print_table(rows, title, console)
+        console.print(f"written to {options.out}")
     if options.plot:
         options.plot.write_text(plot(rows, title))
         console.print(f"drawn in {options.plot}")

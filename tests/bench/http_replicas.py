@@ -20,6 +20,7 @@ IDLE = 100_000
 FEW = 1_000
 CLIENTS = 8
 PAGE = 100
+MEMORY = "-Xmx4g"  # for what speaks MongoDB's protocol: a million patterns need more than any test
 LEARNED = 400  # patterns, each looked for on another replica
 BYTES_AIM, LAG_AIM_MS = 1000.0, 100.0
 MakeReplicas = Callable[[str], Replicas]
@@ -28,7 +29,7 @@ MakeReplicas = Callable[[str], Replicas]
 @contextmanager
 def external() -> Iterator[MakeReplicas]:
     """Run a Redis that syncs every write and a MongoDB; give a maker of processors on them, by name."""
-    with tempfile.TemporaryDirectory() as directory, running_stores(Path(directory) / "stores") as stores:
+    with tempfile.TemporaryDirectory() as directory, running_stores(Path(directory) / "stores", MEMORY) as stores:
         made: list[Replicas] = []
 
         def make(name: str) -> Replicas:

@@ -86,7 +86,11 @@ def mongod(directory: Path) -> Path:
 
 
 class MongoServer(Server):
-    """One MongoDB, or what speaks its protocol."""
+    """One MongoDB, or what speaks its protocol, which may use `memory`."""
+
+    def __init__(self, directory: Path, memory: str = MEMORY) -> None:
+        super().__init__(directory)
+        self._memory = memory
 
     @property
     def url(self) -> str:
@@ -97,7 +101,17 @@ class MongoServer(Server):
             return [program, "--port", str(self.port), "--bind_ip", "127.0.0.1", "--dbpath", str(self.directory)]
         classes = protocol_server()
         path = f"{classes}{os.pathsep}{classes}/*"
-        return ["java", MEMORY, "-cp", path, MAIN, "127.0.0.1", str(self.port), str(self.directory / "data.mv")]
+        return [
+            "java",
+            self._memory,
+            "-XX:+ExitOnOutOfMemoryError",
+            "-cp",
+            path,
+            MAIN,
+            "127.0.0.1",
+            str(self.port),
+            str(self.directory / "data.mv"),
+        ]
 
     def client(self) -> pymongo.MongoClient[dict[str, object]]:
         """Return a client for the test's own looks and changes."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kato_spec.keys import database_name, key_prefix
 from tests.support.service_process import ServiceProcess
-from tests.support.stores.mongo_server import MongoServer
+from tests.support.stores.mongo_server import MEMORY, MongoServer
 from tests.support.stores.redis_server import RedisServer
 from tests.support.stores.server import PATIENCE
 
@@ -23,8 +23,8 @@ class Stores:
     mongo: MongoServer
 
     @classmethod
-    def below(cls, directory: Path) -> Stores:
-        return cls(RedisServer(directory / "redis", appending=True), MongoServer(directory / "mongo"))
+    def below(cls, directory: Path, memory: str = MEMORY) -> Stores:
+        return cls(RedisServer(directory / "redis", appending=True), MongoServer(directory / "mongo", memory))
 
     def start(self) -> None:
         for server in (self.redis, self.mongo):
@@ -36,9 +36,9 @@ class Stores:
 
 
 @contextmanager
-def running_stores(directory: Path) -> Iterator[Stores]:
-    """Run both stores for as long as the block."""
-    stores = Stores.below(directory)
+def running_stores(directory: Path, memory: str = MEMORY) -> Iterator[Stores]:
+    """Run both stores for as long as the block; what speaks MongoDB's protocol may use `memory`."""
+    stores = Stores.below(directory, memory)
     try:
         stores.start()
         yield stores
