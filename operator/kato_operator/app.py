@@ -197,7 +197,8 @@ class Leader:
     async def lead(self, watching: Callable[[Tell], Coroutine[None, None, None]]) -> None:
         """Lead until cancelled; raise what fails."""
         await self._rounds.start()
-        gc.freeze()  # and what is there by now not at all
+        gc.collect()
+        gc.freeze()  # of what is here to stay nothing is looked through again
         async with asyncio.TaskGroup() as group:
             group.create_task(self._workers.run(), name="workers")
             group.create_task(watching(self._feed.event), name="watches")

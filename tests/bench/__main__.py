@@ -43,9 +43,10 @@ def main() -> None:
                 rows.append(row)
                 progress.update(task, description=f"measured {row.row}")
     finally:  # what was measured before a failure took its time too
-        write_lines(rows, options.out)
-        print_table(rows, title, console)
-        console.print(f"written to {options.out}")
+        if rows:
+            write_lines(rows, options.out)
+            print_table(rows, title, console)
+            console.print(f"written to {options.out}")
     if options.plot:
         options.plot.write_text(plot(rows, title))
         console.print(f"drawn in {options.plot}")

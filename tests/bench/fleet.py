@@ -1,4 +1,4 @@
-"""A bare client of the API server: plain JSON over a few connections, nothing compared, nothing watched.
+"""A bare client of the API server: plain JSON over a few connections, nothing compared.
 
 Called by `operator`, for the floor that the operator is measured against and for what users do.
 """

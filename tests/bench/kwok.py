@@ -50,6 +50,7 @@ def _running(cluster: LocalCluster, name: str, words: Sequence[str]) -> Iterator
         process = subprocess.Popen(cluster.command(words), stdout=log, stderr=subprocess.STDOUT)
     try:
         yield
+        assert process.poll() is None, f"{name} has ended"
     finally:
         process.terminate()
         process.wait(timeout=20)

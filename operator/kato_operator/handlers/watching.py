@@ -140,8 +140,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 10
     settings.watching.reconnect_backoff = 1
+    # Kopf holds a whole chunk of each kind at once, and the last event of each object for as long as it is idle.
     settings.watching.chunk_size = 100
-    settings.queueing.idle_timeout = 0.5  # until then Kopf keeps the last event of an object, as large as that is
+    settings.queueing.idle_timeout = 0.5
     settings.networking.request_timeout = 30
     for kind in WATCHED_CHILDREN:
         settings.watching.label_selectors[kind.group, kind.version, kind.plural] = PROCESSOR_LABEL

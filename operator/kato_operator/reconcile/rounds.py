@@ -14,7 +14,7 @@ import structlog
 from kato_operator.desired.kinds import CUSTOM, SECRET, WATCHED, Kind, Manifest
 from kato_operator.reconcile.cache import place_of
 from kato_operator.reconcile.feed import Feed
-from kato_operator.reconcile.ports import NotServed, Refused
+from kato_operator.reconcile.ports import Key, NotServed, Refused
 from kato_operator.reconcile.removal import sweep
 from kato_operator.reconcile.world import World, key_of, look_seconds, read_seconds
 from kato_spec.errors import KatoError, Transient
@@ -40,6 +40,7 @@ class Rounds:
         self, world: World, feed: Feed, proven: Callable[[Kind], None], *, secret_round: float = SECRET_ROUND
     ) -> None:
         self._secret_round = secret_round
+        self._reading = asyncio.Lock()  # both rounds of Secrets share what may be read
         self._world = world
         self._feed = feed
         self._proven = proven
@@ -76,9 +77,12 @@ class Rounds:
         for memory in (self._world.tokens, self._world.counted, self._world.tried):
             for uid in memory.keys() - alive:
                 del memory[uid]
-        wait = look_seconds(self._world)  # what is looked at before that anyway is left to then
         for place, manifest in enumerate(ours):
-            self._world.add(key_of(manifest), wait + place / RESYNCED_PER_SECOND)
+            self._world.add(key_of(manifest), self._looked_at_within(key_of(manifest)) + place / RESYNCED_PER_SECOND)
+
+    def _looked_at_within(self, key: Key) -> float:
+        """Return in how many seconds a processor is looked at anyway, as its pods are; 0 where nothing is sure."""
+        return look_seconds(self._world) if self._world.observations.last(key) else 0.0
 
     async def catch_up(self) -> None:
         """Look for what went while a watch was broken off: the listing with which it begins anew does not show it."""
@@ -120,21 +124,27 @@ class Rounds:
 
     async def look_at_own_secrets(self) -> None:
         """See whether the Secrets that we made are as they were: they may be read, but not watched."""
-        async for secret in self._in_a_round(list(self._world.cache.all(SECRET))):
-            live = await self._world.cluster.get(SECRET, *place_of(secret))
-            self._feed.seen(SECRET, live or secret, gone=live is None)
+        async for place in self._in_a_round(sorted(map(place_of, self._world.cache.all(SECRET)))):
+            known = self._world.cache.get(SECRET, *place)
+            if known is not None:
+                live = await self._live(SECRET, *place)
+                self._feed.seen(SECRET, live or known, gone=live is None)
 
     async def look_at_store_secrets(self) -> None:
         """Do the same for the Secrets that name stores; they are few where processors share them."""
         async for place in self._in_a_round(self._world.secrets.places):
-            await self._world.secrets.look(place)
+            try:
+                await self._world.secrets.look(place)
+            except Refused as error:  # a namespace that goes takes our rights there; the others are read all the same
+                log.warning("a Secret may not be read", namespace=place[0], name=place[1], error=str(error))
 
     async def _in_a_round(self, what: Sequence[Looked]) -> AsyncIterator[Looked]:
         """Yield each at its time in a round; where there is nothing to look at, a round takes as long."""
-        pause = self._secret_round / max(len(what), 1)
-        least = min(self._secret_round, read_seconds(self._world))
         for each in what:
-            await asyncio.sleep(max(pause, least))
+            least = min(self._secret_round, read_seconds(self._world))
+            await asyncio.sleep(max(0.0, self._secret_round / len(what) - least))
+            async with self._reading:
+                await asyncio.sleep(least)
             yield each
         if not what:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._secret_round)

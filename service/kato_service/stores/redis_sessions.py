@@ -21,7 +21,7 @@ from kato_service.stores.redis_link import RedisLink
 from kato_spec.records import DeclarationRecord, ParametersRecord
 
 GRACE_SECONDS = 3600  # that Redis keeps a key beyond its session, for a replica to sweep it and say so
-READ = 500  # sessions in one request
+READ = 100  # sessions in one request: their short-term memories come with them
 SWEPT = 500  # sessions, and answers, in one script: Redis answers nobody else meanwhile
 TIME = 24  # bytes of a time in a session's value
 IN_HEAD = frozenset({"version", "last_activity", "expires_at"})  # of a session, before its JSON
@@ -112,11 +112,13 @@ class RedisSessions:
         """See `SessionStore.bindings`."""
         key = f"{self._link.prefix}bindings"
         known = _by_uid(await self._link.run(lambda client: client.hvals(key)))
-        places = [f"{self._link.prefix}session:{found.session_id}" for found in known]
-        values: list[bytes | None] = []
-        for first in range(0, len(places), READ):
-            values += await self._link.run(methodcaller("mget", places[first : first + READ]))
-        return [_binding(found, value, now) for found, value in zip(known, values, strict=True)]
+        bindings: list[Binding] = []
+        for first in range(0, len(known), READ):
+            some = known[first : first + READ]
+            keys = [f"{self._link.prefix}session:{found.session_id}" for found in some]
+            values = await self._link.run(methodcaller("mget", keys))
+            bindings += (_binding(found, value, now) for found, value in zip(some, values, strict=True))
+        return bindings
 
     async def declaration(self, uid: str) -> Declaration | None:
         """See `SessionStore.declaration`."""

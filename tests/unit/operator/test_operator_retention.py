@@ -116,7 +116,7 @@ async def test_a_finalizer_that_is_not_taken_keeps_no_refusal_from_being_said(
         await rig.settle()
     assert rig.condition(PROCESSOR, "broad", "Degraded") == ("True", "InvalidSpec")
     await rig.rounds.resync()
-    await rig.forward(31)
+    await rig.settle()
     assert rig.get(PROCESSOR, "broad")["metadata"]["finalizers"] == ["kato.dev/memory"]
 
 

@@ -18,10 +18,12 @@ from kato_operator.desired.kinds import (
     PROCESSOR,
     SECRET,
     SESSION,
+    Kind,
     Manifest,
 )
 from kato_operator.desired.memory import noted
 from kato_operator.desired.stores import MONGODB_FIELD, REDIS_FIELD, Source, Sources
+from kato_operator.reconcile.ports import Refused
 from kato_operator.settings import OperatorSettings
 from kato_spec.keys import database_name
 from tests.support.operator.rig import NAMESPACE, Rig, new_rig
@@ -132,6 +134,23 @@ async def test_a_changed_secret_makes_new_pods_and_a_label_on_it_none(rig: Rig) 
     await rig.settle()
     assert template(rig) == before
     secret(rig, "m", uri="mongodb://u:hush@elsewhere/")
+    await rig.rounds.look_at_store_secrets()
+    await rig.settle()
+    assert template(rig) != before
+
+
+async def test_a_secret_that_may_not_be_read_holds_up_no_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores(rig)
+    await applied(rig, storage=STORAGE)
+    before, get = template(rig), rig.cluster.get
+
+    async def refuse_the_first(kind: Kind, namespace: str, name: str) -> Manifest | None:
+        if (kind, name) == (SECRET, "m"):
+            raise Refused("GET", "Forbidden", "secrets")
+        return await get(kind, namespace, name)
+
+    monkeypatch.setattr(rig.cluster, "get", refuse_the_first)
+    secret(rig, "r", url="redis://elsewhere/")
     await rig.rounds.look_at_store_secrets()
     await rig.settle()
     assert template(rig) != before
