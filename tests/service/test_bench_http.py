@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(900)  # a loaded machine takes its time to meas
 
 def test_the_suite_http(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "WARM_UP", 0.02)
-    for name, value in (("SECONDS", 0.2), ("SESSIONS", 2), ("MANY", 200)):
+    for name, value in (("SECONDS", 0.2), ("SESSIONS", 2), ("VARIED", 200), ("SIZES", (200,))):
         monkeypatch.setattr(http, name, value)
     for name, count in (("IDLE", 300), ("FEW", 100), ("LEARNED", 5)):
         monkeypatch.setattr(http_replicas, name, count)
