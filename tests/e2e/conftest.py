@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.release import Release
+from tests.e2e.release import ROOT, STORES, Release
 from tests.e2e.space import Space, open_space
+from tests.support.cluster import neighbours
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
+from tests.support.documents import typed
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,31 @@ def space(
     opened.start_client()
     yield opened
     delete_namespace(opened.name)
+
+
+@pytest.fixture(scope="module")
+def storage() -> str:
+    """The storage that processors get which name none."""
+    return "Embedded"
+
+
+@pytest.fixture(scope="session")
+def store_images(release: Release) -> None:
+    """The images of the stores that the chart names, on the node."""
+    for image in neighbours.store_images():
+        release.cluster.load(image)
+
+
+@pytest.fixture(scope="module")
+def bundled(release: Release, store_images: None, space: Space) -> Iterator[Space]:
+    """A namespace with a client, and the release with stores of its own, as the documentation says how to have them.
+
+    Afterwards it is without them.
+    """
+    release.install("--set", "networkPolicy.enabled=true")
+    (command,) = (line for line in typed((ROOT / "docs/install.md").read_text()) if "stores.bundled" in line)
+    release.type(command)
+    yield space
+    space.kubectl("delete", "kproc", "--all", "--timeout=100s")
+    release.install()
+    release.kubectl("delete", "pvc", "--selector", STORES, "--wait=false")  # they go when their pods have gone

@@ -14,6 +14,7 @@ ROOT: Final = Path(__file__).parents[2]
 CHART: Final = ROOT / "charts" / "kato-operator"
 NAME: Final = "kato-operator"
 NAMESPACE: Final = "kato-system"
+STORES: Final = "app.kubernetes.io/component in (mongodb, redis)"
 
 
 @dataclass(frozen=True)

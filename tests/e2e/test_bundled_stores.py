@@ -5,46 +5,25 @@ Each test takes up where the one before it ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.e2e.clients import stream
-from tests.e2e.release import NAMESPACE, ROOT, Release
+from tests.e2e.release import NAMESPACE, STORES, Release
 from tests.e2e.space import NOTICED, STARTED, Json, Space, processor
-from tests.support.cluster import neighbours
 from tests.support.cluster.local import LocalCluster
-from tests.support.documents import typed
 from tests.support.eventually import eventually
 from tests.support.learning import Patterns, known
 
 SHARED = "http://kato-shared:8000"
 SENTENCE = ("the", "cat", "sat")
 AFTER = 10  # patterns that are learned when the stream was disturbed
-STORES = "app.kubernetes.io/component in (mongodb, redis)"
 SIGKILLED = 137
 
 
-@pytest.fixture(scope="module")
-def store_images(release: Release) -> None:
-    """The images that the chart names, on the node."""
-    for image in neighbours.store_images():
-        release.cluster.load(image)
-
-
-@pytest.fixture(scope="module")
-def shared(release: Release, store_images: None, space: Space) -> Iterator[Space]:
-    """A namespace with a client, and the release with stores of its own, as the documentation says how to have them.
-
-    Afterwards it is without them.
-    """
-    release.install("--set", "networkPolicy.enabled=true")
-    (command,) = (line for line in typed((ROOT / "docs/install.md").read_text()) if "stores.bundled" in line)
-    release.type(command)
-    yield space
-    space.kubectl("delete", "kproc", "--all", "--timeout=100s")
-    release.install()
-    release.kubectl("delete", "pvc", "--selector", STORES, "--wait=false")  # they go when their pods have gone
+@pytest.fixture
+def shared(bundled: Space) -> Space:
+    """The namespace, by the name of its processor."""
+    return bundled
 
 
 def pods(space: Space) -> list[Json]:

@@ -1,6 +1,6 @@
 """The quickstart on a real cluster, from `kubectl apply` to memory found again: one story, told in order.
 
-Each test takes up where the one before it ended.
+Each test takes up where the one before it ended; `test_quickstart_external` tells the same story on shared stores.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def test_the_fast_matcher_serves(space: Space) -> None:
     assert served["matcher"] == "rust"
 
 
-def test_get_shows_what_there_is(space: Space) -> None:
+def test_get_shows_what_there_is(space: Space, storage: str) -> None:
     eventually(lambda: shown(space, "ksess", "reader")["PHASE"] == "Active", promised=NOTICED)
     eventually(lambda: shown(space, "kproc", "broad")["PATTERNS"] == "0", promised=NOTICED)
     endpoint = f"http://kato-broad.{space.name}.svc:8000"
@@ -48,7 +48,7 @@ def test_get_shows_what_there_is(space: Space) -> None:
         "DISPLAY NAME": "Broad memory",
         "READY": "True",
         "REPLICAS": "1",
-        "STORAGE": "Embedded",
+        "STORAGE": storage,
         "SESSIONS": broad["SESSIONS"],
         "PATTERNS": "0",
         "ENDPOINT": endpoint,
