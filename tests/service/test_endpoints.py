@@ -294,8 +294,12 @@ def test_every_route_documents_its_errors(api: httpx.Client) -> None:
         refused = {status: each for status, each in operation["responses"].items() if status != "200"}
         assert {"401", "413", "422", "503"} <= refused.keys(), (verb, path)
         assert "404" in refused or "{session_id}" not in path or path.endswith("exists"), (verb, path)
-        schemas = {each["content"]["application/json"]["schema"]["$ref"] for each in refused.values()}
-        assert schemas == {"#/components/schemas/ErrorBody"}, (verb, path)
+        for status, each in refused.items():
+            content = each["content"]["application/json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/ErrorBody"}, (verb, path)
+            assert content["examples"], (verb, path, status)
+            for code, example in content["examples"].items():
+                assert example["value"]["error"]["code"] == code, (verb, path, status)
 
 
 def test_a_request_id_is_kept_or_made(api: httpx.Client) -> None:

@@ -11,13 +11,17 @@ import psutil
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.malformed import requests, send_all
+from tests.support.malformed import drip, post, requests, send_all
 from tests.support.service_process import ServiceProcess
 
 Processes = Callable[..., ServiceProcess]
 AT_ONCE = 24
 GROWTH = 24 * 2**20  # bytes that allocators may keep; a leak of 2 KiB a request would be more than that at 20,000
 SETTINGS = {"max_body_bytes": "65536", "receive_seconds": "1"}
+OBSERVATION = b'{"strings": ["a"]}'
+CHUNKED = b"POST /observe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+PING = b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Filler: y\r\n\r\n"
+DRIPPED = 12  # the last bytes of a request, one every third of `receive_seconds`: four times the seconds it has
 
 
 def fuzz(service: ServiceProcess, count: int) -> None:
@@ -71,3 +75,22 @@ def test_the_slow_are_let_go_while_others_are_served(processes: Processes) -> No
 
         codes = asyncio.run(both())
         assert codes == [200] * 20 + [408] * 200
+
+
+@pytest.mark.parametrize(
+    ("payload", "first", "status"),
+    [
+        pytest.param(PING, b"", 0, id="head"),
+        pytest.param(PING, PING, 0, id="head of a second request"),
+        pytest.param(post("/observe", OBSERVATION), b"", 408, id="body"),
+        pytest.param(CHUNKED + b"12\r\n" + OBSERVATION + b"\r\n0\r\n\r\n", b"", 408, id="chunked body"),
+        pytest.param(post("/observe", OBSERVATION), PING, 408, id="body of a second request"),
+    ],
+)
+def test_who_drips_is_let_go_at_the_deadline(processes: Processes, payload: bytes, first: bytes, status: int) -> None:
+    """Each byte comes well before an idle client's end; a deadline that moved with them would answer with 200."""
+    with processes(**SETTINGS | {"receive_seconds": "1.5"}).start() as service:
+        whole = asyncio.run(drip(service.port, payload, 0, 0.5, first))
+        assert whole.status == 200
+        reply = asyncio.run(drip(service.port, payload, DRIPPED, 0.5, first))
+        assert reply.status == status, reply

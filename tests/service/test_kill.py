@@ -38,6 +38,7 @@ JOYS = (0.25, 0.5, 0.75, 1.0)  # of a learning's observations: no sum rounds the
 MOODS = 11  # values of metadata
 WHOLE = "keyed"  # the node whose log nobody asks to be folded: the service does so after 1,000 learnings
 Refold = Callable[[], dict[str, Base]]
+Record = Callable[[str, object], None]
 
 
 @dataclass
@@ -227,7 +228,8 @@ def check_folding(api: httpx.Client, crew: list[Writer], refolded: Refold) -> No
         check(api, node, base)
 
 
-def run_kills(service: ServiceProcess, kills: int, refolded: Refold) -> None:
+def run_kills(service: ServiceProcess, kills: int, refolded: Refold) -> str:
+    """Kill under writers, and return what was seen in words."""
     seed = int(os.environ.get("KATO_KILL_SEED", str(random.SystemRandom().randrange(2**32))))
     print(f"KATO_KILL_SEED={seed}")  # noqa: T201 - to repeat the run by
     rng = random.Random(seed)  # noqa: S311 - a test's choices
@@ -239,51 +241,52 @@ def run_kills(service: ServiceProcess, kills: int, refolded: Refold) -> None:
     for _ in range(kills):
         one_kill(service, crew, rng.expovariate(1 / 0.15), refolded)
     acknowledged = total_of(crew)
-    print(f"{kills} kills, {acknowledged} acknowledged learnings, all there and none twice")  # noqa: T201 - the count
     whole = refolded()[WHOLE]
     assert whole.start == 0 or whole.total() > FOLD_AFTER
     with service.client() as api:
         check_folding(api, crew, refolded)
     assert service.stop() == 0
+    return f"{kills} kills, {acknowledged} acknowledged learnings, all there and none twice; KATO_KILL_SEED={seed}"
 
 
-def kill_on_files(service: ServiceProcess, kills: int) -> None:
-    run_kills(service, kills, lambda: refold_files(service))
+def kill_on_files(service: ServiceProcess, kills: int) -> str:
+    return run_kills(service, kills, lambda: refold_files(service))
 
 
-def kill_on_shared_stores(replicas: Replicas, kills: int) -> None:
+def kill_on_shared_stores(replicas: Replicas, kills: int) -> str:
     """Kill one replica of two; the other one has lived through all of it and knows the same."""
     other, service = replicas.start(1)[0], replicas.add()
 
     def refolded() -> dict[str, Base]:
         return refold_database(replicas.stores.mongo.url, replicas.database)
 
-    run_kills(service, kills, refolded)
+    seen = run_kills(service, kills, refolded)
     bases = refolded()
     assert bases
     with other.client() as api:
         for node, base in bases.items():
             eventually(lambda: sum(patterns_of(api, node).values()) == base.total(), timeout=60)  # noqa: B023 - called at once
             check(api, node, base)
+    return seen
 
 
 @pytest.mark.timeout(600)
-def test_twenty_kills(processes: Callable[..., ServiceProcess]) -> None:
-    kill_on_files(processes(), 20)
+def test_twenty_kills(processes: Callable[..., ServiceProcess], record_property: Record) -> None:
+    record_property("survived", kill_on_files(processes(), 20))
 
 
 @pytest.mark.timeout(900)
-def test_twenty_kills_on_redis_and_mongodb(replicas: Replicas) -> None:
-    kill_on_shared_stores(replicas, 20)
+def test_twenty_kills_on_redis_and_mongodb(replicas: Replicas, record_property: Record) -> None:
+    record_property("survived", kill_on_shared_stores(replicas, 20))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_three_hundred_kills(processes: Callable[..., ServiceProcess]) -> None:
-    kill_on_files(processes(), 300)
+def test_three_hundred_kills(processes: Callable[..., ServiceProcess], record_property: Record) -> None:
+    record_property("survived", kill_on_files(processes(), 300))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_three_hundred_kills_on_redis_and_mongodb(replicas: Replicas) -> None:
-    kill_on_shared_stores(replicas, 300)
+def test_three_hundred_kills_on_redis_and_mongodb(replicas: Replicas, record_property: Record) -> None:
+    record_property("survived", kill_on_shared_stores(replicas, 300))

@@ -21,6 +21,63 @@ CHECKS = (
     "response_schema_conformance,unsupported_method"
 )
 
+ERROR = {"$ref": "#/components/schemas/ErrorBody"}
+BAD = {"recall_threshold": 2}
+UNEVEN = {"vectors": [[1], [1, 2]]}
+# What some routes refuse: the route, the code, what is sent to a path of a fresh session or of a name that is unknown.
+REFUSED: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST /sessions", "INVALID_CONFIGURATION", {"json": {"user_id": "refused", "config": BAD}}),
+    ("PUT /sessions/{session_id}/config", "INVALID_CONFIGURATION", {"json": BAD}),
+    ("POST /sessions/{session_id}/config", "INVALID_CONFIGURATION", {"json": BAD}),
+    ("GET /sessions/{session_id}/predictions", "INVALID_CONFIGURATION", {"params": BAD}),
+    ("POST /sessions/{session_id}/predictions", "INVALID_CONFIGURATION", {"json": BAD}),
+    ("GET /predictions", "INVALID_CONFIGURATION", {"params": BAD}),
+    ("POST /sessions/{session_id}/observe", "VectorDimensionError", {"json": UNEVEN}),
+    ("POST /sessions/{session_id}/observe-sequence", "VectorDimensionError", {"json": {"observations": [UNEVEN]}}),
+    ("POST /observe", "VectorDimensionError", {"json": UNEVEN}),
+    ("POST /sessions/{session_id}/learn", "EMPTY_STM", {}),
+    ("POST /learn", "EMPTY_STM", {}),
+    ("GET /pattern/{name}", "PATTERN_NOT_FOUND", {}),
+    ("GET /metrics/{name}", "NOT_FOUND", {}),
+    ("POST /import", "INVALID_EXPORT", {"content": b"{}"}),
+]
+# The same where it takes more than one call, or a service that is not ready.
+REFUSED_LATER = {
+    ("POST /sessions", "TOO_MANY_SESSIONS"),
+    ("POST /sessions/{session_id}/learn", "VectorDimensionError"),
+    ("POST /learn", "VectorDimensionError"),
+    ("POST /sessions/{session_id}/observe", "IDEMPOTENCY_KEY_REUSED"),
+    ("POST /sessions/{session_id}/observe-sequence", "IDEMPOTENCY_KEY_REUSED"),
+    ("POST /sessions/{session_id}/learn", "IDEMPOTENCY_KEY_REUSED"),
+    ("POST /observe", "IDEMPOTENCY_KEY_REUSED"),
+    ("POST /learn", "IDEMPOTENCY_KEY_REUSED"),
+    ("POST /import", "VectorDimensionError"),
+    ("POST /import", "MEMORY_NOT_EMPTY"),
+    ("GET /readyz", "NOT_READY"),
+    ("GET /startupz", "LOADING"),
+}
+# The status that each code comes with (service.md, "Errors").
+STATUSES = {
+    "INVALID_CONFIGURATION": 400,
+    "VectorDimensionError": 400,
+    "EMPTY_STM": 400,
+    "UNAUTHORIZED": 401,
+    "SESSION_NOT_FOUND": 404,
+    "PATTERN_NOT_FOUND": 404,
+    "NOT_FOUND": 404,
+    "REQUEST_TIMEOUT": 408,
+    "MEMORY_NOT_EMPTY": 409,
+    "BODY_TOO_LARGE": 413,
+    "VALIDATION_ERROR": 422,
+    "IDEMPOTENCY_KEY_REUSED": 422,
+    "INVALID_EXPORT": 422,
+    "TOO_MANY_SESSIONS": 429,
+    "STORE_UNAVAILABLE": 503,
+    "OVERLOADED": 503,
+    "NOT_READY": 503,
+    "LOADING": 503,
+}
+
 
 @pytest.fixture(scope="module")
 def document(api: httpx.Client) -> dict[str, Any]:
@@ -53,10 +110,22 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
 
 
 def examples(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
+    if content["schema"] == ERROR:  # what is common to all errors shows none of them
+        return [example["value"] for example in content["examples"].values()]
     schema = resolved(document, content["schema"])
     branches = [resolved(document, each) for each in schema.get("anyOf", ())]
     found = [holder["example"] for holder in (content, schema, *branches) if "example" in holder]
     return [*found, *schema.get("examples", ())]
+
+
+def refusals(operation: dict[str, Any]) -> dict[tuple[int, str], Any]:
+    """Return the examples of an operation's errors by status and code."""
+    return {
+        (int(status), code): example["value"]
+        for status, answer in operation["responses"].items()
+        if status != "200"
+        for code, example in answer["content"]["application/json"]["examples"].items()
+    }
 
 
 def test_every_body_has_an_example_that_is_true(document: dict[str, Any]) -> None:
@@ -70,6 +139,39 @@ def test_every_body_has_an_example_that_is_true(document: dict[str, Any]) -> Non
             assert not errors, (place, errors)
             checked += 1
     assert checked > 300
+
+
+@pytest.mark.parametrize(("route", "code", "sent"), REFUSED)
+def test_what_a_route_refuses_is_an_example_of_its_own(
+    api: httpx.Client,
+    document: dict[str, Any],
+    session: Callable[..., str],
+    route: str,
+    code: str,
+    sent: dict[str, Any],
+) -> None:
+    api.post("/clear-stm").raise_for_status()
+    method, path = route.split()
+    answer = api.request(method, path.format(session_id=session(), name="none"), **sent)
+    error = answer.json()["error"]
+    assert error["code"] == code
+    example = refusals(document["paths"][path][method.lower()])[answer.status_code, code]["error"]
+    assert (example["code"], example.keys()) == (code, error.keys())
+
+
+def test_every_error_has_examples_that_its_route_can_answer(document: dict[str, Any]) -> None:
+    own = REFUSED_LATER | {(route, code) for route, code, _ in REFUSED}
+    own_codes = {code for _, code in own}
+    for name, operation in operations(document):
+        shown = refusals(operation)
+        codes = {code for _, code in shown}
+        assert {(STATUSES[code], code) for code in codes} == shown.keys(), name
+        assert all(example["error"]["code"] == code for (_, code), example in shown.items()), name
+        assert codes & own_codes == {code for route, code in own if route == name}, name
+        on_a_session = "{session_id}" in name and not name.endswith("exists")
+        assert ("SESSION_NOT_FOUND" in codes) == on_a_session, name
+        without_store = operation["tags"] == ["monitoring"] or name in {"GET /", "GET /ping", "GET /health"}
+        assert ("OVERLOADED" in codes) == without_store, name
 
 
 def test_every_operation_says_what_it_does_and_answers(document: dict[str, Any]) -> None:

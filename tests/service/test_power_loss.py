@@ -7,6 +7,7 @@ power would have left at each acknowledgement, and the database is cut back to j
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import random
 import shutil
@@ -17,8 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
+from kato_service.engine.model import PatternRecord
+from kato_service.engine.naming import pattern_name
+from kato_service.processor import transfer
 from kato_service.stores.sqlite_memory import SqliteMemory
 from tests.support.refold import refold
 from tests.support.service_process import ServiceProcess
@@ -27,7 +32,13 @@ from tests.support.system_calls import end_traced, events, synced_when_acknowled
 CLIENTS = 8
 EACH = 6
 LOG = "memory.db-wal"
-LEARNED = "final_learned_pattern"  # what only an answer to these calls holds
+# What only the answers hold that acknowledge a learning, one each, as strace writes it.
+LEARNED = (
+    r"final_learned_pattern\":\"PTRN|",
+    r"auto_learned_pattern\":\"PTRN|",
+    r"pattern_name\":\"PTRN|",
+    r"status\":\"imported\"",
+)
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
@@ -72,15 +83,47 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield Run(service.data_dir, trace)
 
 
+def by_sequence(api: httpx.Client, user: str, first: str, second: str) -> None:
+    body = {"observations": [{"strings": [first]}, {"strings": [second]}], "learn_at_end": True}
+    api.post(f"{new_session(api, user)}/observe-sequence", json=body).raise_for_status()
+
+
+def by_learn(api: httpx.Client, user: str, first: str, second: str) -> None:
+    path = new_session(api, user)
+    for symbol in (first, second):
+        api.post(f"{path}/observe", json={"strings": [symbol]}).raise_for_status()
+    api.post(f"{path}/learn").raise_for_status()
+
+
+def by_itself(api: httpx.Client, user: str, first: str, second: str) -> None:
+    path = new_session(api, user, max_pattern_length=2)
+    for symbol in (first, second):
+        api.post(f"{path}/observe", json={"strings": [symbol]}).raise_for_status()
+
+
+def by_import(api: httpx.Client, user: str, first: str, second: str) -> None:
+    events = ((first,), (second,))
+    record = PatternRecord(pattern_name(events), events, 1)
+    lines = (transfer.head(1, 1), transfer.node_head("other", 1, 0), transfer.pattern_line(record))
+    content = b"".join(map(transfer.write, lines))
+    content += transfer.write(transfer.end(1, 0, hashlib.sha256(content).hexdigest()))
+    api.post("/import", params={"node_id": user, "merge": True}, content=content).raise_for_status()
+
+
+WAYS = (by_sequence, by_learn, by_itself, by_import)
+
+
+def new_session(api: httpx.Client, user: str, **config: object) -> str:
+    body = {"user_id": user, "config": {"process_predictions": False, **config}}
+    return f"/sessions/{api.post('/sessions', json=body).raise_for_status().json()['session_id']}"
+
+
 def learn_from_many_clients(service: ServiceProcess) -> None:
     def client(number: int) -> None:
+        way = WAYS[number // 2 % len(WAYS)]
         with service.client() as api:
-            body = {"user_id": f"user-{number % 2}", "config": {"process_predictions": False}}
-            session_id = api.post("/sessions", json=body).raise_for_status().json()["session_id"]
             for turn in range(EACH):
-                observations = [{"strings": [f"c{number}"]}, {"strings": [f"t{turn}"]}]
-                learning = {"observations": observations, "learn_at_end": True}
-                api.post(f"/sessions/{session_id}/observe-sequence", json=learning).raise_for_status()
+                way(api, f"user-{number % 2}", f"c{number}", f"t{turn}")
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(client, range(CLIENTS)))
@@ -92,7 +135,7 @@ def learned(memory: Path) -> int:
 
 
 def acknowledged_bytes(run: Run) -> list[int]:
-    happened = list(events(run.trace, LEARNED))
+    happened = list(events(run.trace, *LEARNED))
     after = next(index for index, event in enumerate(happened) if event.kind == "acknowledge")
     # No checkpoint has moved the log into the database: it lies in the log's first bytes, in the order of the writes.
     assert not any(event.file == "memory.db" for event in happened[after:])
@@ -100,6 +143,8 @@ def acknowledged_bytes(run: Run) -> list[int]:
 
 
 def test_every_acknowledgement_comes_after_the_sync_of_what_it_acknowledges(run: Run, tmp_path: Path) -> None:
+    for words in LEARNED:
+        assert sum(event.kind == "acknowledge" for event in events(run.trace, words)) == CLIENTS * EACH // len(WAYS)
     left = acknowledged_bytes(run)
     assert len(left) == CLIENTS * EACH
     found = [learned(run.cut(tmp_path / "cut", length)) for length in left]

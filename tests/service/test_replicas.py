@@ -7,8 +7,8 @@ import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -68,25 +68,38 @@ def frequencies(api: httpx.Client, user: str) -> Counter[str]:
 class Walk:
     """One session's way over the replicas and what it must hold: whatever was acknowledged is seen by the next one."""
 
-    def __init__(self, apis: list[httpx.Client], session_id: str, seed: int) -> None:
-        self._apis, self._path = itertools.cycle(apis), f"/sessions/{session_id}"
+    def __init__(self, session_id: str, seed: int) -> None:
+        self._apis: Iterator[httpx.Client] = iter(())
+        self._path = f"/sessions/{session_id}"
         self._rng = random.Random(seed)  # noqa: S311 - a test's choices
         self._stm: list[list[str]] = []
         self._learned: Counter[str] = Counter()
         self._percept: tuple[list[str], str] | None = None
         self._threshold: float | None = None
-
-    def step(self) -> None:
-        """Do or look at something, by the next replica."""
-        looks = (
+        self._looks = (
+            self.given,
             self.cognition,
             self.configuration,
             self.finalize,
-            self.given,
             self.percept,
             self.predictions,
             self.stm,
         )
+
+    def alternate(self, replicas: list[ServiceProcess], calls: int) -> None:
+        """Observe, learn and look by another replica each time."""
+        with self._by(replicas):
+            for _ in range(calls):
+                self.step()
+
+    def see_all(self, replica: ServiceProcess) -> None:
+        """Look at everything by one replica, first at what is learned."""
+        with self._by([replica]):
+            for look in self._looks:
+                look()
+
+    def step(self) -> None:
+        """Do or look at something, by the next replica."""
         choice = self._rng.random()
         if choice < 0.4 or not self._stm:
             self.observe()
@@ -95,7 +108,7 @@ class Walk:
         elif choice < 0.65:
             self.configure()
         else:
-            self._rng.choice(looks)()
+            self._rng.choice(self._looks)()
 
     def observe(self) -> None:
         symbol, unique_id = f"s{self._rng.randrange(6)}", f"u{self._rng.randrange(10**6)}"
@@ -142,51 +155,43 @@ class Walk:
         assert found["short_term_memory"] == self._stm
         assert self._asked("POST", "predictions", {"stm": self._stm})["predictions"] == found["predictions"]
 
+    @contextmanager
+    def _by(self, replicas: list[ServiceProcess]) -> Iterator[None]:
+        with ExitStack() as held:
+            self._apis = itertools.cycle([held.enter_context(replica.client()) for replica in replicas])
+            yield
+
     def _asked(self, method: str, what: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = next(self._apis).request(method, f"{self._path}/{what}", json=body).raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
 
-def alternate(replicas: list[ServiceProcess], calls: int, session_id: str, seed: int) -> None:
-    """Observe, learn and look by another replica each time."""
-    with ExitStack() as held:
-        walk = Walk([held.enter_context(replica.client()) for replica in replicas], session_id, seed)
-        for _ in range(calls):
-            walk.step()
+def walk_on(three: list[ServiceProcess], calls: int, end: Callable[[ServiceProcess], object]) -> None:
+    """One session and one knowledge through all phases: alternating, one replica paused, all again, one ended anew."""
+    with three[0].client() as api:
+        walk = Walk(new_session(api), calls)
+    walk.alternate(three, calls)
+    three[0].pause()
+    walk.alternate(three[1:], calls // 2)
+    three[0].resume()
+    walk.see_all(three[0])  # what it missed while it stood still it reads now
+    walk.alternate(three, calls // 2)
+    end(three[2])
+    walk.alternate(three[:2], calls // 4)
+    three[2].start()
+    walk.see_all(three[2])  # what was learned before it ended, and since
+    walk.alternate(three, calls // 2)
 
 
 def test_a_session_reads_its_own_writes_on_any_replica(replicas: Replicas) -> None:
-    three = replicas.start(REPLICAS)
-    with three[0].client() as api:
-        session_id = new_session(api)
-    alternate(three, 150, session_id, 1)
-    with three[0].client() as api:
-        api.post(f"/sessions/{session_id}/clear-all").raise_for_status()
-    three[0].pause()
-    alternate(three[1:], 60, session_id, 2)
-    three[0].resume()
-    with three[0].client() as api:  # what it missed while it stood still it reads now
-        api.post(f"/sessions/{session_id}/clear-all").raise_for_status()
-    three[2].kill()
-    three[2].start()
-    alternate(three, 100, session_id, 3)
+    walk_on(replicas.start(REPLICAS), 120, ServiceProcess.kill)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_ten_thousand_calls_on_alternating_replicas(replicas: Replicas) -> None:
-    three = replicas.start(REPLICAS)
-    with three[0].client() as api:
-        users = [new_session(api, f"user-{index}") for index in range(4)]
-    alternate(three, 4000, users[0], 4)
-    three[1].pause()
-    alternate([three[0], three[2]], 2000, users[1], 5)
-    three[1].resume()
-    alternate(three, 2000, users[2], 6)
-    three[2].stop()
-    three[2].start()
-    alternate(three, 2000, users[3], 7)
+    walk_on(replicas.start(REPLICAS), 4000, ServiceProcess.stop)
 
 
 def test_equal_knowledge_gives_equal_bytes_on_every_replica(apis: list[httpx.Client], user: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.service.test_kill import patterns_of
+from tests.service.test_kill import Record, patterns_of
 from tests.support import http
 from tests.support.eventually import eventually
 from tests.support.refold import check, refold_database
@@ -108,7 +108,8 @@ def learned(crew: list[Stubborn], working: list[Future[None]]) -> int:
     return sum(writer.learned for writer in crew)
 
 
-def run(two: Replicas, end: Callable[[], None], start: Callable[[], None], times: int) -> None:
+def run(two: Replicas, end: Callable[[], None], start: Callable[[], None], times: int) -> str:
+    """End a store under writers, and return what was seen in words."""
     stop = threading.Event()
     crew = writers(two.processes, stop)
     with ThreadPoolExecutor(WRITERS) as pool:
@@ -139,23 +140,25 @@ def run(two: Replicas, end: Callable[[], None], start: Callable[[], None], times
             for user, count in expected.items():
                 eventually(lambda: sum(patterns_of(api, user).values()) == count, timeout=60)  # noqa: B023 - called at once
                 check(api, user, bases[user])
+    observed = sum(len(writer.observed) for writer in crew)
+    return f"{times} ends, {sum(expected.values())} learnings and {observed} observations, each there exactly once"
 
 
-def test_redis_is_killed_twenty_times(two: Replicas) -> None:
-    run(two, two.stores.redis.kill, two.stores.redis.start, 20)
+def test_redis_is_killed_twenty_times(two: Replicas, record_property: Record) -> None:
+    record_property("survived", run(two, two.stores.redis.kill, two.stores.redis.start, 20))
 
 
-def test_mongodb_is_stopped_twenty_times(two: Replicas) -> None:
-    run(two, two.stores.mongo.stop, two.stores.mongo.start, 20)
+def test_mongodb_is_stopped_twenty_times(two: Replicas, record_property: Record) -> None:
+    record_property("survived", run(two, two.stores.mongo.stop, two.stores.mongo.start, 20))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_redis_is_killed_three_hundred_times(two: Replicas) -> None:
-    run(two, two.stores.redis.kill, two.stores.redis.start, 300)
+def test_redis_is_killed_three_hundred_times(two: Replicas, record_property: Record) -> None:
+    record_property("survived", run(two, two.stores.redis.kill, two.stores.redis.start, 300))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_mongodb_is_stopped_three_hundred_times(two: Replicas) -> None:
-    run(two, two.stores.mongo.stop, two.stores.mongo.start, 300)
+def test_mongodb_is_stopped_three_hundred_times(two: Replicas, record_property: Record) -> None:
+    record_property("survived", run(two, two.stores.mongo.stop, two.stores.mongo.start, 300))

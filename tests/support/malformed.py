@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 PATHS = (
@@ -240,22 +241,44 @@ async def send(port: int, payload: bytes) -> Reply:
     Raises:
         TimeoutError: neither came.
     """
+    return await drip(port, payload, 0, 0)
+
+
+async def drip(port: int, payload: bytes, count: int, seconds: float, first: bytes = b"") -> Reply:
+    """Do as `send`, with the last `count` bytes one by one, so many seconds apart.
+
+    `first`: a request that is sent before on the same connection, and answered.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    content = b""
+    at = len(payload) - count
     try:
         async with asyncio.timeout(SECONDS):
-            try:
-                writer.write(payload)
+            if first:
+                writer.write(first)
+                await received(reader)
+            answer = asyncio.create_task(received(reader))
+            with suppress(ConnectionError):  # closed on us in the middle of what we send
+                writer.write(payload[:at])
                 await writer.drain()
-                while not whole(content) and (more := await reader.read(65_536)):
-                    content += more
-            except ConnectionError:
-                pass  # closed on us in the middle of what we send
+                for byte in payload[at:]:
+                    if (await asyncio.wait([answer], timeout=seconds))[0]:
+                        break
+                    writer.write(bytes([byte]))
+            content = await answer
     finally:
         writer.close()
     content = content.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     status = content[9:12]
     return Reply(int(status) if status.isdigit() else 0, content)
+
+
+async def received(reader: asyncio.StreamReader) -> bytes:
+    """Read until an answer is whole or the connection ends."""
+    content = b""
+    with suppress(ConnectionError):
+        while not whole(content) and (more := await reader.read(65_536)):
+            content += more
+    return content
 
 
 def whole(content: bytes) -> bool:

@@ -44,10 +44,10 @@ def traced(trace: Path) -> list[str]:
     return [strace(), "-f", "-y", "-s", "2048", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", str(trace)]
 
 
-def events(trace: Path, acknowledgement: str) -> Iterator[Event]:
+def events(trace: Path, *acknowledgements: str) -> Iterator[Event]:
     """Yield what happened. A call is a write when it begins and a sync when it has ended, whichever is the later proof.
 
-    `acknowledgement` is what the text of an acknowledging write holds.
+    `acknowledgements`: the text of an acknowledging write holds one of them.
     """
     begun: dict[str, tuple[str, str]] = {}
     for line in trace.read_text(errors="replace").splitlines():
@@ -56,7 +56,7 @@ def events(trace: Path, acknowledgement: str) -> Iterator[Event]:
             begun[process] = (call, file)
             if call == "pwrite64":
                 yield _write(file, rest)
-            elif call not in {"fsync", "fdatasync"} and acknowledgement in rest:
+            elif call not in {"fsync", "fdatasync"} and any(words in rest for words in acknowledgements):
                 yield Event("acknowledge")
             if "<unfinished" not in rest:
                 yield from _ended(call, file, rest)

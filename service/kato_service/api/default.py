@@ -12,13 +12,23 @@ from kato_service.api.parts import KEYED, serving
 router = APIRouter(tags=["default session"], route_class=StrictRoute, strict_content_type=False)
 
 
-@router.post("/observe", response_model=answers.Observed, responses=documented(400), openapi_extra=KEYED)
+@router.post(
+    "/observe",
+    response_model=answers.Observed,
+    responses=documented("VectorDimensionError", 422, "IDEMPOTENCY_KEY_REUSED"),
+    openapi_extra=KEYED,
+)
 async def observe(body: wire.Observing, request: Request) -> Json:
     """Observe, on the default session."""
     return await streams.observe(await serving(request).open_default(), body, request)
 
 
-@router.post("/learn", response_model=answers.Learned, responses=documented(400), openapi_extra=KEYED)
+@router.post(
+    "/learn",
+    response_model=answers.Learned,
+    responses=documented("EMPTY_STM", "VectorDimensionError", 422, "IDEMPOTENCY_KEY_REUSED"),
+    openapi_extra=KEYED,
+)
 async def learn(request: Request) -> Json:
     """Learn, on the default session."""
     return await streams.learn(await serving(request).open_default(), request)

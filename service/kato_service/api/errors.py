@@ -112,36 +112,49 @@ WORDS = {
     "missing": "a body; it is required",
     "value_error": "{error}",
 }
-_BAD_VALUE = {"recall_threshold": "2 is not allowed; allowed: number 0..1"}
-_NOT_EMPTY = "a node that has learned nothing (this one has 3 patterns), or merge=true to add to it"
-# By status: an example's code, detail and fields beside them in `error`.
-EXAMPLES: Mapping[int, tuple[str, str | dict[str, Any], dict[str, Any]]] = {
-    400: (
-        "INVALID_CONFIGURATION",
-        {"error": "Invalid configuration; nothing was changed", "validation_errors": _BAD_VALUE},
-        {"validation_errors": _BAD_VALUE},
+# An error of each kind that routes document.
+SAMPLES: Sequence[KatoError] = (
+    InvalidParameters({"recall_threshold": "2 is not allowed; allowed: number 0..1"}),
+    errors.InvalidRecord("uid", "b", "'a', which the path names"),
+    errors.EmptyMemory(),
+    VectorDimension("vectors", 3, 2),
+    errors.SessionNotFound("kato.gone"),
+    errors.PatternNotFound("PTRN|none", "alice"),
+    errors.DeclarationNotFound("gone"),
+    errors.MemoryNotEmpty("alice", 3),
+    errors.StaleGeneration(3, live=4),
+    Rejected("strings[0]", 7, "a string"),
+    errors.KeyReused("retry-1"),
+    errors.InvalidExport("line 2", "{}", "a line of a node, a vector of it, a pattern of it, or the end"),
+    errors.TooManySessions(1000),
+    errors.StillLoading(),
+    errors.StoreUnavailable("memory.db: database is locked"),
+)
+# By code, what is no error of ours: an example's status, detail and fields beside them in `error`.
+EXAMPLES: Mapping[str, tuple[int, str | dict[str, Any], dict[str, Any]]] = {
+    "UNAUTHORIZED": (401, "Send a known token as Authorization: Bearer", {}),
+    "NOT_FOUND": (404, "No data available for metric 'kato_patterns' in the last 10 minutes", {}),
+    "REQUEST_TIMEOUT": (408, "The body did not come in time; send it again", {}),
+    "BODY_TOO_LARGE": (413, "The body is larger than 10485760 bytes; send less at once", {"allowed": 10485760}),
+    "OVERLOADED": (
+        503,
+        "1000 requests are being answered, which is this processor's limit; ask again later",
+        {"allowed": 1000},
     ),
-    401: ("UNAUTHORIZED", "Send a known token as Authorization: Bearer", {}),
-    404: (
-        "SESSION_NOT_FOUND",
-        "Session 'kato.gone' does not exist or has expired; create one with POST /sessions",
-        {"session_id": "kato.gone"},
-    ),
-    408: ("REQUEST_TIMEOUT", "The body did not come in time; send it again", {}),
-    409: (
-        "MEMORY_NOT_EMPTY",
-        f"node_id: 'alice' is not allowed; allowed: {_NOT_EMPTY}",
-        {"field": "node_id", "value": "'alice'", "allowed": _NOT_EMPTY},
-    ),
-    413: ("BODY_TOO_LARGE", "The body is larger than 10485760 bytes; send less at once", {"allowed": 10485760}),
-    422: (
-        "VALIDATION_ERROR",
-        "strings[0]: 7 is not allowed; allowed: a string",
-        {"field": "strings[0]", "value": "7", "allowed": "a string"},
-    ),
-    429: ("TOO_MANY_SESSIONS", "1000 sessions are active, which is this processor's limit", {}),
-    503: ("STORE_UNAVAILABLE", "memory.db: database is locked", {}),
+    "NOT_READY": (503, "memory.db: database is locked", {}),
 }
+# What a status stands for among the refusals of a route.
+USUAL = {
+    400: "INVALID_CONFIGURATION",
+    401: "UNAUTHORIZED",
+    404: "SESSION_NOT_FOUND",
+    408: "REQUEST_TIMEOUT",
+    413: "BODY_TOO_LARGE",
+    422: "VALIDATION_ERROR",
+    429: "TOO_MANY_SESSIONS",
+    503: "STORE_UNAVAILABLE",
+}
+EVERYWHERE = (401, 408, 413, 422, 503)
 MEANINGS = {
     400: "The request asks for something that cannot be: an empty STM, a value out of range, a vector's dimension.",
     401: "No bearer token, or none that is known here.",
@@ -155,19 +168,34 @@ MEANINGS = {
 }
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of a route: `statuses` and those that every route may answer."""
-    every = sorted({*statuses, 401, 408, 413, 422, 503})
-    return {status: _documented(status) for status in every}
+def documented(*refusals: int | str) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of a route, with an example of each refusal: a code, or a status with a usual one.
+
+    Of what may happen `EVERYWHERE`, a code of the same status takes the place.
+    """
+    samples = {_rule(error).code: (_rule(error).status, _detail(error), _fields(error)) for error in SAMPLES}
+    examples = {**samples, **EXAMPLES}
+    by_status: dict[int, list[str]] = {}
+    for refusal in refusals:
+        code = USUAL[refusal] if isinstance(refusal, int) else refusal
+        by_status.setdefault(examples[code][0], []).append(code)
+    for status in EVERYWHERE:
+        by_status.setdefault(status, [USUAL[status]])
+    return {
+        status: _documented(status, {code: _body(code, *examples[code][1:]) for code in by_status[status]})
+        for status in sorted(by_status)
+    }
 
 
-def _documented(status: int) -> dict[str, Any]:
-    code, detail, fields = EXAMPLES[status]
-    message = detail if isinstance(detail, str) else detail["error"]
-    error = {"code": code, "message": message, **fields}
-    shown_as = {"detail": detail, "error": error, "request_id": "5f0c2b7a9d1e-1a"}
-    content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model="ErrorBody")}, "example": shown_as}}
+def _documented(status: int, bodies: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    shown_as = {code: {"value": {**body, "request_id": "5f0c2b7a9d1e-1a"}} for code, body in bodies.items()}
+    content = {"application/json": {"schema": {"$ref": _REFERENCE.format(model="ErrorBody")}, "examples": shown_as}}
     return {"description": MEANINGS[status], "content": content}
+
+
+def _body(code: str, detail: str | Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    message = detail if isinstance(detail, str) else detail["error"]
+    return {"detail": detail, "error": {"code": code, "message": message, **fields}}
 
 
 def schemas() -> dict[str, Any]:
@@ -185,9 +213,7 @@ def answer(
     fields: Mapping[str, Any] | None = None,
 ) -> Json:
     """Return an error in the one shape; `fields` join `error`."""
-    message = detail if isinstance(detail, str) else detail["error"]
-    error = {"code": code, "message": message, **(fields or {})}
-    return Json({"detail": detail, "error": error, "request_id": request_id()}, status, headers)
+    return Json({**_body(code, detail, fields or {}), "request_id": request_id()}, status, headers)
 
 
 def install(app: FastAPI) -> None:
@@ -199,9 +225,13 @@ def install(app: FastAPI) -> None:
 
 
 async def _domain(_: Request, error: Exception) -> Json:
-    rule = next(RULES[kind] for kind in type(error).__mro__ if kind in RULES)
+    rule = _rule(error)
     headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, Transient) else None
     return answer(rule.status, rule.code, _detail(error), headers=headers, fields=_fields(error))
+
+
+def _rule(error: Exception) -> Rule:
+    return next(RULES[kind] for kind in type(error).__mro__ if kind in RULES)
 
 
 def _detail(error: Exception) -> str | dict[str, Any]:

@@ -17,7 +17,7 @@ from kato_spec.records import DeclarationRecord, ParametersRecord
 router = APIRouter(prefix="/internal", tags=["side door"], route_class=StrictRoute, strict_content_type=False)
 
 
-@router.put("/parameters", responses=documented(400, 409))
+@router.put("/parameters", responses=documented(400, "STALE_GENERATION"))
 async def parameters(record: ParametersRecord, request: Request) -> Json:
     """Make a parameters record live; sessions resolve with it from their next call on."""
     processor = serving(request)
@@ -26,7 +26,7 @@ async def parameters(record: ParametersRecord, request: Request) -> Json:
     return Json({"generation": live.generation if live else None})
 
 
-@router.put("/declarations/{uid}", responses=documented(400, 409))
+@router.put("/declarations/{uid}", responses=documented(400, "INVALID_RECORD", "STALE_GENERATION"))
 async def declare(uid: str, record: DeclarationRecord, request: Request) -> Json:
     """Bring a declared session to what its record says; it is Active when this answers, unless it has expired."""
     processor = serving(request)
@@ -36,7 +36,7 @@ async def declare(uid: str, record: DeclarationRecord, request: Request) -> Json
     return Json(declared.model_dump_json().encode())
 
 
-@router.delete("/declarations/{uid}", responses=documented(404))
+@router.delete("/declarations/{uid}", responses=documented("DECLARATION_NOT_FOUND"))
 async def withdraw(uid: str, request: Request) -> Json:
     """Remove a declaration and its session."""
     processor = serving(request)

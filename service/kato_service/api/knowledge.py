@@ -22,7 +22,7 @@ Name = Annotated[str, Path(description="The pattern's name, with or without `PTR
 Symbol = Annotated[str, Path(description="The symbol; a slash in it may stand as it is.")]
 
 
-@router.get("/pattern/{name}", response_model=findings.PatternAnswer, responses=documented(404))
+@router.get("/pattern/{name}", response_model=findings.PatternAnswer, responses=documented("PATTERN_NOT_FOUND"))
 async def pattern(name: Name, knowledge: Asked) -> Json:
     """Show one pattern, by its name with or without `PTRN|`."""
     record = knowledge.matcher.record(bare_name(name))

@@ -47,7 +47,10 @@ def wants_text(accept: str) -> bool:
 @router.get(
     "/metrics",
     response_model=reports.Metrics,
-    responses={**documented(), 200: {"content": TEXT, "description": "By Accept: JSON, or Prometheus' text format."}},
+    responses={
+        **documented("OVERLOADED"),
+        200: {"content": TEXT, "description": "By Accept: JSON, or Prometheus' text format."},
+    },
 )
 async def metrics(request: Request) -> Response:
     """Show the metrics: as JSON, or for Prometheus when Accept names text/plain or OpenMetrics."""
@@ -87,7 +90,7 @@ async def metrics(request: Request) -> Response:
     )
 
 
-@router.get("/prometheus", responses={**documented(), 200: {"content": TEXT}}, response_class=Response)
+@router.get("/prometheus", responses={**documented("OVERLOADED"), 200: {"content": TEXT}}, response_class=Response)
 async def prometheus(request: Request) -> Response:
     """Show the metrics in Prometheus' text format."""
     monitor = _monitor(request)
@@ -104,7 +107,7 @@ async def prometheus(request: Request) -> Response:
     return Response(monitor.meter.exposition(gauges, counted), media_type=PROMETHEUS)
 
 
-@router.get("/metrics/{name}", response_model=reports.Metric, responses=documented(404))
+@router.get("/metrics/{name}", response_model=reports.Metric, responses=documented("NOT_FOUND", "OVERLOADED"))
 async def metric(name: MetricName, request: Request, minutes: Minutes = 10) -> Json:
     """Show the samples of one metric."""
     monitor = _monitor(request)
@@ -122,7 +125,7 @@ async def metric(name: MetricName, request: Request, minutes: Minutes = 10) -> J
     )
 
 
-@router.get("/stats", response_model=reports.Stats, responses=documented())
+@router.get("/stats", response_model=reports.Stats, responses=documented("OVERLOADED"))
 async def stats(request: Request, minutes: Minutes = 10) -> Json:
     """Show the samples of every metric."""
     monitor = _monitor(request)
@@ -138,7 +141,7 @@ async def stats(request: Request, minutes: Minutes = 10) -> Json:
     )
 
 
-@router.get("/connection-pools", response_model=reports.Pools, responses=documented())
+@router.get("/connection-pools", response_model=reports.Pools, responses=documented("OVERLOADED"))
 async def connection_pools(request: Request) -> Json:
     """Show the connections to the stores."""
     processor = _monitor(request).processor
@@ -148,7 +151,7 @@ async def connection_pools(request: Request) -> Json:
     return Json({"status": "degraded" if down else "healthy", "timestamp": now, "pools": pools})
 
 
-@router.get("/concurrency", response_model=reports.Concurrency, responses=documented())
+@router.get("/concurrency", response_model=reports.Concurrency, responses=documented("OVERLOADED"))
 async def concurrency(request: Request) -> Json:
     """Show what happens at once."""
     monitor = _monitor(request)
@@ -168,7 +171,7 @@ async def concurrency(request: Request) -> Json:
     )
 
 
-@router.get("/cache/stats", response_model=reports.Caches, responses=documented())
+@router.get("/cache/stats", response_model=reports.Caches, responses=documented("OVERLOADED"))
 async def cache_stats(request: Request) -> Json:
     """Show the caches of this process."""
     processor = _monitor(request).processor

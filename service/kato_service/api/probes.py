@@ -47,14 +47,14 @@ async def held(processor: Processor) -> dict[str, Any]:
     }
 
 
-@router.get("/ping", response_model=reports.Ping, responses=documented())
+@router.get("/ping", response_model=reports.Ping, responses=documented("OVERLOADED"))
 async def ping(request: Request) -> Json:
     """Say who serves here."""
     processor = _serving(request)
     return Json({"status": "okay", "id": processor.id, "name": processor.name})
 
 
-@router.get("/", response_model=reports.Root, responses=documented())
+@router.get("/", response_model=reports.Root, responses=documented("OVERLOADED"))
 async def root(request: Request) -> Json:
     """Say what this is and where to read on."""
     processor = _serving(request)
@@ -74,7 +74,7 @@ async def root(request: Request) -> Json:
     )
 
 
-@router.get("/health", response_model=reports.Health, responses=documented())
+@router.get("/health", response_model=reports.Health, responses=documented("OVERLOADED"))
 async def health(request: Request) -> Json:
     """Say how the processor is; 200 also when it is degraded."""
     processor = _serving(request)
@@ -102,7 +102,7 @@ async def livez() -> Json:
     return Json({"status": "alive"})
 
 
-@router.get("/readyz", response_model=reports.Ready, responses=documented())
+@router.get("/readyz", response_model=reports.Ready, responses=documented("NOT_READY"))
 async def readyz(request: Request) -> Json:
     """For probes: the memory is loaded and the stores can be reached; else 503."""
     processor = _serving(request)
@@ -112,7 +112,7 @@ async def readyz(request: Request) -> Json:
     return Json({"status": "ready", "issues": []})
 
 
-@router.get("/startupz", response_model=reports.Started, responses=documented())
+@router.get("/startupz", response_model=reports.Started, responses=documented("LOADING"))
 async def startupz(request: Request) -> Json:
     """For probes: the memory is loaded; else 503 with how far it is."""
     processor = _serving(request)

@@ -82,6 +82,10 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The head of the request is longer than {MAX_HEAD_BYTES} bytes")
+        if self in self.connections and self.timeout_keep_alive_task is None and not (self._in_head or self.answering):
+            # These bytes began no request: the connection is as free as before them, and no longer than it was to be.
+            left = self.idle_since + self.timeout_keep_alive - self.loop.time()
+            self.timeout_keep_alive_task = self.loop.call_later(max(0.0, left), self.timeout_keep_alive_handler)
 
     def on_message_begin(self) -> None:
         """Count anew."""

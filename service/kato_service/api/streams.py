@@ -31,7 +31,7 @@ RankSortAlgo = Annotated[str | None, Query(description="Overrides the session's.
 @router.post(
     "/sessions/{session_id}/observe",
     response_model=answers.Observed,
-    responses=documented(400, 404),
+    responses=documented("VectorDimensionError", 404, 422, "IDEMPOTENCY_KEY_REUSED"),
     openapi_extra=KEYED,
 )
 async def observe(session_id: SessionId, body: wire.Observing, request: Request) -> Json:
@@ -55,7 +55,7 @@ async def observe(session_id: SessionId, body: wire.Observing, request: Request)
 @router.post(
     "/sessions/{session_id}/observe-sequence",
     response_model=answers.SequenceObserved,
-    responses=documented(400, 404),
+    responses=documented("VectorDimensionError", 404, 422, "IDEMPOTENCY_KEY_REUSED"),
     openapi_extra=KEYED,
 )
 async def observe_sequence(session_id: SessionId, body: wire.ObservingSequence, request: Request) -> Json:
@@ -100,7 +100,10 @@ async def stm(session_id: SessionId, request: Request) -> Json:
 
 
 @router.post(
-    "/sessions/{session_id}/learn", response_model=answers.Learned, responses=documented(400, 404), openapi_extra=KEYED
+    "/sessions/{session_id}/learn",
+    response_model=answers.Learned,
+    responses=documented("EMPTY_STM", "VectorDimensionError", 404, 422, "IDEMPOTENCY_KEY_REUSED"),
+    openapi_extra=KEYED,
 )
 async def learn(session_id: SessionId, request: Request) -> Json:
     """Learn the short-term memory as a pattern; the pattern is durable when this answers."""

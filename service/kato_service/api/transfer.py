@@ -48,7 +48,12 @@ async def export_memory(
     return StreamingResponse(await export(processor, node), media_type=LINES, headers=headers)
 
 
-@router.post("/import", response_model=findings.Imported, responses=documented(400, 409), openapi_extra=BODY)
+@router.post(
+    "/import",
+    response_model=findings.Imported,
+    responses=documented("VectorDimensionError", "MEMORY_NOT_EMPTY", 422, "INVALID_EXPORT"),
+    openapi_extra=BODY,
+)
 async def import_memory(
     request: Request,
     node_id: Annotated[

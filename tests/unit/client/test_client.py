@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +21,18 @@ from kato_client import ApiError, AsyncKatoClient, DamagedExport, KatoClient, Un
 from kato_client.calls import Digest
 
 Answer = tuple[int, dict[str, str], bytes]
+BOTH_CLIENTS = """
+import asyncio, sys
+from kato_client import AsyncKatoClient, KatoClient
+
+async def main():
+    async with AsyncKatoClient("http://127.0.0.1:1"):
+        print(*{name.partition(".")[0] for name in sys.modules})
+
+with KatoClient("http://127.0.0.1:1"):
+    asyncio.run(main())
+"""
+SERVER = "fastapi starlette uvicorn redis pymongo bson kopf kubernetes orjson kato_service kato_operator kato_cli"
 
 
 @dataclass
@@ -335,6 +349,12 @@ def test_a_damaged_export_is_found_out(size: int) -> None:
         else:
             with pytest.raises(DamagedExport):
                 digest.finish()
+
+
+def test_both_clients_need_nothing_of_a_server() -> None:
+    found = subprocess.run([sys.executable, "-c", BOTH_CLIENTS], check=True, capture_output=True, text=True).stdout
+    assert {"httpx", "kato_client"} <= set(found.split())
+    assert not set(SERVER.split()) & set(found.split())
 
 
 def test_the_synchronous_client_is_made_from_the_other() -> None:

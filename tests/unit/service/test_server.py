@@ -17,6 +17,11 @@ ANSWER = b"HTTP/1.1 204 No Content\r\n"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            continue
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(1.5)  # longer than clients are told to go elsewhere
     await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -131,3 +136,47 @@ def test_a_request_whose_head_comes_in_pieces_keeps_its_connection(monkeypatch: 
 
 def _connections(server: Server) -> list[Connection]:
     return [each for each in server.server_state.connections if isinstance(each, Connection)]
+
+
+@pytest.mark.parametrize("length", [0, 1000])
+@pytest.mark.parametrize("more", [b"", b"\r\n"])
+def test_a_kept_connection_ends_whatever_comes_that_begins_no_request(
+    monkeypatch: pytest.MonkeyPatch, more: bytes, length: int
+) -> None:
+    monkeypatch.setattr(server_module, "KEEP_ALIVE_SECONDS", 0.2)
+
+    async def story(listening: socket.socket) -> None:
+        server = Server(Config(app, receive_seconds=0.2, grace_seconds=5))
+        task = await _serving(server, listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length)
+        assert await reader.readuntil(b"\r\n\r\n")
+        writer.write(more)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        server.should_exit = True
+        await task
+
+    with _listening() as listening:
+        uvloop.run(story(listening))
+
+
+def test_a_websocket_stays_however_long_a_connection_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "KEEP_ALIVE_SECONDS", 0.2)
+
+    async def story(listening: socket.socket) -> None:
+        server = Server(Config(app, receive_seconds=0.2, grace_seconds=1))
+        task = await _serving(server, listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        wanted = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n%bSec-WebSocket-Key: %b==\r\n\r\n" % (wanted, b"a" * 22))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await reader.read(1)
+        server.should_exit = True
+        await task
+        writer.close()
+
+    with _listening() as listening:
+        uvloop.run(story(listening))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,28 @@ from kato_service.processor.learn import learn
 from kato_service.processor.model import Session
 from kato_service.processor.observe import observe
 from kato_service.processor.sessions import NOTHING, Retry
+from kato_service.processor.world import RandomIds
 from kato_service.stores.sqlite_sessions import SqliteSessions
 from kato_spec.parameters import InvalidParameters
 from kato_spec.records import ParametersRecord, SessionDefaults
 from tests.support.processors import FailingSessions, World, new_session, seen
+
+
+def test_an_id_has_at_least_128_bits_from_the_system_s_random_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[bytes] = []
+
+    def token_bytes(count: int | None = None) -> bytes:
+        drawn.append(bytes(range(len(drawn), len(drawn) + (count or 0))))
+        return drawn[-1]
+
+    monkeypatch.setattr(secrets, "token_bytes", token_bytes)  # what every other token is made of
+    ids = RandomIds("p1")
+    for _ in range(3):
+        processor, _, secret = ids.session().partition(".")
+        assert processor == "p1"
+        assert base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)) == drawn[-1]
+        assert len(drawn[-1]) * 8 >= 128
+    assert len(drawn) == len(set(drawn)) == 4  # one for the process, one for each session
 
 
 async def test_the_life_slides_with_every_call_but_a_look() -> None:
