@@ -23,7 +23,7 @@ log = structlog.get_logger()
 Looked = TypeVar("Looked")
 
 # Every Secret is looked at this often, in seconds, in a large fleet more seldom; those of a pod that starts, then too.
-SECRET_ROUND = 7.0
+SECRET_ROUND = 5.0
 RESYNCED_PER_SECOND = 100.0
 # A listing that is refused is asked for again: rights may come after the operator.
 REFUSED_SECONDS = 5.0
@@ -78,11 +78,13 @@ class Rounds:
             for uid in memory.keys() - alive:
                 del memory[uid]
         for place, manifest in enumerate(ours):
-            self._world.add(key_of(manifest), self._looked_at_within(key_of(manifest)) + place / RESYNCED_PER_SECOND)
+            self._world.add(key_of(manifest), self._left_for(key_of(manifest)) + place / RESYNCED_PER_SECOND)
 
-    def _looked_at_within(self, key: Key) -> float:
-        """Return in how many seconds a processor is looked at anyway, as its pods are; 0 where nothing is sure."""
-        return look_seconds(self._world) if self._world.observations.last(key) else 0.0
+    def _left_for(self, key: Key) -> float:
+        """Return for how many seconds a resync leaves a key: in a large fleet until its pods are looked at anyway."""
+        seconds = look_seconds(self._world)
+        large = seconds > self._world.policy.counters_seconds
+        return seconds if large and self._world.observations.last(key) else 0.0
 
     async def catch_up(self) -> None:
         """Look for what went while a watch was broken off: the listing with which it begins anew does not show it."""

@@ -100,7 +100,8 @@ def _is_rolling_out(observed: Observed, before: Mapping[str, Any]) -> bool:
         return False
     behind = status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0)
     lost = status.get("readyReplicas", 0) < min(before.get("readyReplicas", 0), observed.replicas)
-    return was["reason"] == "RollingOut" or behind or not lost
+    changed = before.get("observedGeneration", 0) < observed.generation
+    return was["reason"] == "RollingOut" or changed or behind or not lost
 
 
 def _count(observed: Observed) -> str:

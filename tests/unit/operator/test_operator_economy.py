@@ -118,3 +118,16 @@ async def test_reads_of_secrets_have_what_the_looks_of_a_large_fleet_leave(rig: 
         metadata = {"name": f"p{number}", "namespace": NAMESPACE, "uid": f"u{number}", "resourceVersion": "1"}
         rig.cache.put(PROCESSOR, {"metadata": metadata})
     assert (world.look_seconds(rig.world), world.read_seconds(rig.world)) == (250, 1)
+
+
+async def test_a_resync_of_a_large_fleet_leaves_processors_to_their_looks(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(rig)
+    await rig.forward(60)
+    await rig.rounds.resync()
+    assert rig.queue.depth(rig.clock.monotonic()) == 1
+    monkeypatch.setattr(world, "LOOKS_PER_SECOND", 1 / 120)
+    await rig.forward(60)
+    await rig.rounds.resync()
+    assert rig.queue.depth(rig.clock.monotonic()) == 0

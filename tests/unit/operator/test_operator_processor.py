@@ -258,6 +258,23 @@ async def test_a_rollout_is_said_to_be_one_and_warns_no_one(rig: Rig) -> None:
     assert {happening.type for happening in rig.cluster.happenings} == {"Normal"}
 
 
+async def test_a_rollout_is_one_however_quick_the_controllers_are(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await running(rig)
+    apply = rig.cluster.apply
+
+    async def apply_and_end_the_pod(kind: Kind, wanted: Manifest) -> Manifest:
+        stored = await apply(kind, wanted)
+        if kind is not DEPLOYMENT:
+            return stored
+        status = {"observedGeneration": stored["metadata"]["generation"], "replicas": 1, "readyReplicas": 0}
+        rig.cluster.put(DEPLOYMENT, {**stored, "status": status})
+        return rig.get(DEPLOYMENT, "kato-broad")
+
+    monkeypatch.setattr(rig.cluster, "apply", apply_and_end_the_pod)
+    await applied(rig, image="kato-service:other")
+    assert rig.condition(PROCESSOR, "broad", "Ready") == ("False", "RollingOut")
+
+
 async def test_a_rollout_that_the_deployment_gives_up_is_told(rig: Rig) -> None:
     await running(rig)
     await applied(rig, image="kato-service:other")
