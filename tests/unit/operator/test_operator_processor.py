@@ -18,6 +18,7 @@ from kato_operator.desired.kinds import (
     SERVICE,
     SERVICE_ACCOUNT,
     Kind,
+    Manifest,
 )
 from tests.support.operator.rig import NAMESPACE, Rig, restarted
 from tests.support.operator.walk import ALWAYS, applied, children, running
