@@ -2,7 +2,7 @@
 
 Learning is durable to the disk in every row. The aims are the project's own, in absolute figures: on a machine that is
 busy or slow the ratio to `/ping` is what tells. BENCH_PATTERNS says at which sizes start-up and memory are measured; a
-million patterns take most of the run's half hour.
+million patterns take most of the run's time.
 """
 
 from __future__ import annotations

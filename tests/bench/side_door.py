@@ -39,7 +39,8 @@ def main() -> None:
     """Answer until terminated."""
     application = web.Application()
     application.add_routes([web.put("/internal/parameters", take_parameters), web.get("/internal/state", state)])
-    web.run_app(application, host="0.0.0.0", port=INTERNAL_PORT, access_log=None, print=lambda _: None)  # noqa: S104
+    everywhere = "0.0.0.0"  # noqa: S104 - of the cluster's own network: every pod has an address of its own
+    web.run_app(application, host=everywhere, port=INTERNAL_PORT, access_log=None, print=lambda _: None)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TypeVar
 
 import structlog
 
 from kato_operator.desired.kinds import CUSTOM, SECRET, WATCHED, Kind, Manifest
-from kato_operator.reconcile.cache import place_of
+from kato_operator.reconcile.cache import Place, place_of
 from kato_operator.reconcile.feed import Feed
 from kato_operator.reconcile.ports import Key, NotServed, Refused
 from kato_operator.reconcile.removal import sweep
@@ -20,7 +19,6 @@ from kato_operator.reconcile.world import World, key_of, look_seconds, read_seco
 from kato_spec.errors import KatoError, Transient
 
 log = structlog.get_logger()
-Looked = TypeVar("Looked")
 
 # Every Secret is looked at this often, in seconds, in a large fleet more seldom; those of a pod that starts, then too.
 SECRET_ROUND = 5.0
@@ -140,13 +138,13 @@ class Rounds:
             except Refused as error:  # a namespace that goes takes our rights there; the others are read all the same
                 log.warning("a Secret may not be read", namespace=place[0], name=place[1], error=str(error))
 
-    async def _in_a_round(self, what: Sequence[Looked]) -> AsyncIterator[Looked]:
+    async def _in_a_round(self, places: Sequence[Place]) -> AsyncIterator[Place]:
         """Yield each at its time in a round; where there is nothing to look at, a round takes as long."""
-        for each in what:
+        for place in places:
             least = min(self._secret_round, read_seconds(self._world))
-            await asyncio.sleep(max(0.0, self._secret_round / len(what) - least))
+            await asyncio.sleep(max(0.0, self._secret_round / len(places) - least))
             async with self._reading:
                 await asyncio.sleep(least)
-            yield each
-        if not what:
+            yield place
+        if not places:
             await asyncio.sleep(self._secret_round)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -173,8 +174,7 @@ def documented(*refusals: int | str) -> dict[int | str, dict[str, Any]]:
 
     Of what may happen `EVERYWHERE`, a code of the same status takes the place.
     """
-    samples = {_rule(error).code: (_rule(error).status, _detail(error), _fields(error)) for error in SAMPLES}
-    examples = {**samples, **EXAMPLES}
+    examples = _examples()
     by_status: dict[int, list[str]] = {}
     for refusal in refusals:
         code = USUAL[refusal] if isinstance(refusal, int) else refusal
@@ -185,6 +185,13 @@ def documented(*refusals: int | str) -> dict[int | str, dict[str, Any]]:
         status: _documented(status, {code: _body(code, *examples[code][1:]) for code in by_status[status]})
         for status in sorted(by_status)
     }
+
+
+@cache
+def _examples() -> Mapping[str, tuple[int, str | dict[str, Any], dict[str, Any]]]:
+    """Return `EXAMPLES` and those that are made of `SAMPLES`; once, as every route asks for them at the start."""
+    samples = {_rule(error).code: (_rule(error).status, _detail(error), _fields(error)) for error in SAMPLES}
+    return {**samples, **EXAMPLES}
 
 
 def _documented(status: int, bodies: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

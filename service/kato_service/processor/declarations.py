@@ -124,7 +124,7 @@ def _check_change(known: DeclarationRecord, record: DeclarationRecord) -> None:
 
 
 def _binding(record: DeclarationRecord, session_id: str, session: Session | None) -> Binding:
-    return Binding(record.uid, record.generation, session_id, Life.of(session) if session else None)
+    return Binding.of(Declaration(record, session_id), Life.of(session) if session else None)
 
 
 def _state(binding: Binding) -> DeclaredSession:

@@ -123,3 +123,8 @@ class Binding:
     generation: int
     session_id: str
     life: Life | None
+
+    @classmethod
+    def of(cls, known: Declaration, life: Life | None) -> Self:
+        """Return what `known` came to."""
+        return cls(known.record.uid, known.record.generation, known.session_id, life)

@@ -232,7 +232,7 @@ class VolatileSessions:
     def _binding(self, known: Declaration, now: float) -> Binding:
         session = self._sessions.get(known.session_id)
         life = Life.of(session) if session is not None and session.expires_at > now else None
-        return Binding(known.record.uid, known.record.generation, known.session_id, life)
+        return Binding.of(known, life)
 
 
 def _place(session: Session) -> tuple[float, str]:

@@ -196,7 +196,7 @@ def _declaration(value: bytes) -> Declaration:
 def _binding(known: Declaration, value: bytes | None, now: float) -> Binding:
     life = None if value is None else _life_of(value)
     alive = life if life is not None and life.expires_at > now else None
-    return Binding(known.record.uid, known.record.generation, known.session_id, alive)
+    return Binding.of(known, alive)
 
 
 def _by_uid(values: Sequence[bytes]) -> Sequence[Declaration]:
