@@ -14,7 +14,7 @@ import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 import aiohttp
 import psutil
 
+from kato_client import AsyncKatoClient
 from kato_operator.desired.kinds import POD, PROCESSOR, SESSION
 from kato_operator.status.conditions import find
 from tests.bench.fleet import Fleet, fleet
@@ -108,12 +109,17 @@ def serving_since(log: str) -> float:
 def gaps(made: Bench) -> Iterator[Row]:
     """Replace the one pod of an embedded memory again and again; yield for how long no one answered."""
     asyncio.run(ready(made, "alone", VOLUME))
-    service = json.loads(made.cluster.kubectl("get", "service/kato-alone", "--namespace", made.namespace, "-o", "json"))
-    url = f"http://{service['spec']['clusterIP']}:8000/ping"
+    url = f"{endpoint(made, 'alone')}/ping"
     found = [asyncio.run(gap(made, "alone", url, turn)) for turn in range(REPLACED)]
     made.cluster.kubectl("delete", "kproc/alone", "--namespace", made.namespace)
     name = "embedded storage: without an answer while the pod is replaced"
     yield Row(SUITE, f"{name}, median of {REPLACED}", statistics.median(found), "s")
+
+
+def endpoint(made: Bench, processor: str) -> str:
+    """Return where a processor answers."""
+    found = made.cluster.kubectl("get", f"service/kato-{processor}", "--namespace", made.namespace, "-o", "json")
+    return f"http://{json.loads(found)['spec']['clusterIP']}:8000"
 
 
 async def gap(made: Bench, name: str, url: str, turn: int) -> float:
@@ -133,6 +139,7 @@ async def gap(made: Bench, name: str, url: str, turn: int) -> float:
         ended = monotonic()
         await until(lambda: answers[-1] > ended)
         asking.cancel()
+        await asyncio.wait([asking])
     return max(after - earlier for earlier, after in pairwise(sorted(answers)))
 
 
@@ -207,7 +214,6 @@ class Seen:
         name, status, now = session["metadata"]["name"], session.get("status", {}), time()
         if status.get("phase") == "Active":
             self.active.setdefault(name, now)
-            self.due[name] = datetime.fromisoformat(status["expiresAt"]).replace(tzinfo=UTC).timestamp()
         if status.get("phase") == "Expired":
             self.expired.setdefault(name, now)
 
@@ -251,14 +257,25 @@ async def ready(made: Bench, name: str, spec: dict[str, Any]) -> None:
 async def bind_and_expire(made: Bench) -> Seen:
     """Declare the sessions at the rate asked for; return what was seen of them until the last one has expired."""
     seen = Seen()
+    url = endpoint(made, "holder")
     async with fleet(made.cluster.kubeconfig, made.namespace) as client, asyncio.TaskGroup() as group:
         watching = group.create_task(watch_sessions(client, seen))
         began = time()
         for number in range(SESSIONS):
             await asyncio.sleep(max(0.0, began + number / RATE - time()))
             group.create_task(declare(client, f"s{number:05}", seen, began, number / SESSIONS))
+        await until(lambda: len(seen.active) == SESSIONS)
+        seen.due = await expiries(url)
         await watching
     return seen
+
+
+async def expiries(url: str) -> dict[str, float]:
+    """Return when each session expires, by its user, to the fraction of a second, which a status leaves out."""
+    async with AsyncKatoClient(url) as client:
+        return {
+            each["user_id"]: datetime.fromisoformat(each["expires_at"]).timestamp() async for each in client.sessions()
+        }
 
 
 async def declare(client: Fleet, name: str, seen: Seen, began: float, part: float) -> None:
