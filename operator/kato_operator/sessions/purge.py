@@ -44,11 +44,16 @@ class Purge:
 
 async def _tried(what: str, work: Awaitable[None], seconds: float) -> str | None:
     """Do the work; return what was left and why, in words that hold no part of an address."""
+    doing = asyncio.ensure_future(work)
     try:
-        async with asyncio.timeout(seconds):
-            await work
-    except TimeoutError:
+        # Not by asyncio.timeout: before Python 3.12 MongoDB's driver may lose a cancellation, and would be waited for.
+        done, _ = await asyncio.wait([doing], timeout=seconds)
+    finally:
+        doing.cancel()
+    if not done:
         return f"{what} (no answer in {seconds:.0f} s)"
+    try:
+        await doing
     except (PyMongoError, RedisError, OSError, ValueError) as error:
         return f"{what} ({type(error).__name__})"
     return None

@@ -22,6 +22,7 @@ from kato_service.stores.remote import ANSWER_SECONDS, Remote
 VERSION = 1
 CONNECTIONS = 64
 MAJORITY_ANSWERS = 1.5  # a primary gives signs of life when its majority is away; that is waited for so many of them
+CHOSEN_ANSWERS = 2.0  # in so many the driver has chosen a server or said that there is none
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
@@ -42,6 +43,7 @@ class MongoLink:
             raise InvalidRecord("mongodb_uri", "what is set", "a connection string of MongoDB") from error
         self._database: AsyncDatabase[Document] | None = None
         self._connecting = asyncio.Lock()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._remote = Remote("MongoDB", seconds, ping=self._ping, reset=self._drop, errors=(PyMongoError,))
 
     async def run(self, work: Callable[[AsyncDatabase[Document]], Awaitable[Result]], seconds: float = 0.0) -> Result:
@@ -55,7 +57,7 @@ class MongoLink:
 
         async def run() -> Result | DuplicateKeyError:
             try:
-                return await work(await self._connected())
+                return await self._apart(work(await self._connected()))
             except DuplicateKeyError as refused:  # an answer of the store, no trouble with it
                 return refused
 
@@ -80,6 +82,8 @@ class MongoLink:
         """Close every connection."""
         await self._remote.close()
         await self._client.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CHOSEN_ANSWERS * self._seconds)
 
     async def _connected(self) -> AsyncDatabase[Document]:
         async with self._connecting:
@@ -92,12 +96,12 @@ class MongoLink:
                     read_concern=ReadConcern("majority"),
                     read_preference=ReadPreference.PRIMARY,
                 )
-                await _prepare(database)
+                await self._apart(_prepare(database))
                 self._database = database
             return self._database
 
     async def _ping(self) -> None:
-        await self._client.admin.command("ping", read_preference=ReadPreference.PRIMARY)
+        await self._apart(self._client.admin.command("ping", read_preference=ReadPreference.PRIMARY))
 
     def _new_client(self) -> AsyncMongoClient[Document]:
         milliseconds = round(self._seconds * 1000)
@@ -114,7 +118,23 @@ class MongoLink:
         """Close what is open; the next call connects anew."""
         client = self._client
         self._client, self._database = self._new_client(), None
-        await client.close()
+        await self._apart(client.close())
+
+    async def _apart(self, work: Awaitable[Result]) -> Result:
+        """Return what the driver does in a task of its own; whoever is cancelled meanwhile leaves it to its end.
+
+        Before Python 3.12 a cancelled `asyncio.wait_for`, by which the driver waits for a server to choose, may go on
+        as if nothing had happened or leave the driver's lock taken for good. So a task is cancelled only when the
+        driver must have chosen one, or given up.
+        """
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            if not task.done():
+                asyncio.get_running_loop().call_later(CHOSEN_ANSWERS * self._seconds, task.cancel)
 
 
 async def _prepare(database: AsyncDatabase[Document]) -> None:
