@@ -43,9 +43,9 @@ def notice(text: str) -> None:
 def dump(value: Any, form: str) -> None:  # noqa: ANN401 - any JSON value
     """Print a value for a program: as JSON or as YAML."""
     if form == "yaml":
-        import yaml  # noqa: PLC0415 - for this form alone
+        from kato_operator.local.api_yaml import dumped  # noqa: PLC0415 - for this form alone
 
-        say(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip("\n"))
+        say(dumped(value))
     else:
         say(json.dumps(value, indent=2, ensure_ascii=False))
 

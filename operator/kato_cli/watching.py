@@ -10,12 +10,12 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 
-import yaml
 from rich.live import Live
 from rich.text import Text
 
 from kato_cli.terminal import out, say, table
 from kato_cli.views import View, head, row, views
+from kato_operator.local.api_yaml import dumped
 from kato_operator.local.machine import Machine
 
 _SECONDS = 1.0
@@ -68,5 +68,5 @@ def _written(view: View, output: str | None) -> str:
     if output == "name":
         return str(view["id"])
     if output == "yaml":
-        return "---\n" + yaml.safe_dump(view, sort_keys=False, allow_unicode=True).rstrip("\n")
+        return "---\n" + dumped(view)
     return json.dumps(view, ensure_ascii=False)

@@ -7,7 +7,6 @@ apply`).
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from kato_operator.local.api_yaml import Loader
 from kato_operator.local.problems import Problem
 from kato_spec.errors import shown
 
@@ -78,7 +78,7 @@ def read(arguments: Sequence[str]) -> tuple[list[Document], list[Problem]]:
 
 def dotted(path: FieldPath) -> str:
     """Write a path as users write it: `spec.tolerations[0].key`."""
-    return re.sub(r"^\.", "", "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path))
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def _texts(argument: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
@@ -124,13 +124,13 @@ def _parsed(text: str) -> Iterator[tuple[yaml.Node, object]]:
     try:
         value = json.loads(text)
     except ValueError:
-        loader = _Loader(text)
+        loader = Loader(text)
         while loader.check_node():
             node = _bounded(loader.get_node())
             yield node, loader.construct_document(node)
     else:
         # JSON keeps its own values (1e5 is a number there). A tab is white space in it, for YAML it is an error.
-        yield _bounded(_Loader(text.replace("\t", " ")).get_single_node()), value
+        yield _bounded(Loader(text.replace("\t", " ")).get_single_node()), value
 
 
 def _checked(node: yaml.Node, data: object, file: str, source: str) -> Document | None:
@@ -164,24 +164,6 @@ class _Unusable(Exception):
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
         self.line = line
-
-
-class _Loader(yaml.SafeLoader):
-    """Scalars as the API server reads them: no dates, no sexagesimal numbers, and 1e5 is a number."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"[-+]?(0b[01]+|0o?[0-7]+|0x[0-9a-fA-F]+|0|[1-9][0-9]*)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"),
-    list("-+.0123456789"),
-)
 
 
 def _bounded(node: yaml.Node | None) -> yaml.Node:

@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.support.cluster.cache import Image
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.reading import Reader
@@ -93,4 +91,6 @@ class Cluster(ABC):
 
     def apply(self, *manifests: Manifest) -> None:
         """Apply manifests as a user would with `kubectl apply -f -`."""
-        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([dict(manifest) for manifest in manifests]))
+        items = [dict(manifest) for manifest in manifests]
+        # JSON, since kubectl takes a plain YAML scalar such as 870737e6 for a number and PyYAML writes it for a string
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))

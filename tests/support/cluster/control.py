@@ -6,12 +6,11 @@ Pure: files and command lines from a run directory. `local.py` writes and starts
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 NODE = "node1"
 ADDRESS = "10.89.0.1"  # the node's, inside the box
@@ -59,7 +58,7 @@ def kubeconfig(token: str, authority: str) -> str:
         "contexts": [{"name": "kato", "context": {"cluster": "kato", "user": "kato"}}],
         "current-context": "kato",
     }
-    return yaml.safe_dump(config)
+    return json.dumps(config, indent=2)  # a token of digits around one e is a number in kubectl's YAML
 
 
 def etcd(run: Path, programs: Mapping[str, Path], *, durable: bool = False) -> list[str]:

@@ -6,6 +6,7 @@ nothing else, so that every test is also one of the rules.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -65,7 +66,7 @@ def kubeconfig(cluster: Cluster, token: str, path: Path, server: str | None) -> 
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
     if server is not None:
         config["clusters"] = [{"name": entry["name"], "cluster": {"server": server}} for entry in config["clusters"]]
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(json.dumps(config, indent=2))
     return path
 
 
