@@ -18,7 +18,8 @@ from tests.support.cluster import parts
 HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "charts" / "kato-operator"
 SETS = sorted(path.stem for path in (HERE / "sets").glob("*.yaml"))
-RELEASE = ("kato-operator", str(CHART), "--namespace", "kato-system", "--kube-version", "1.35.4")
+CLUSTER = ("--kube-version", "1.35.4")
+RELEASE = ("kato-operator", str(CHART), "--namespace", "kato-system", *CLUSTER)
 
 Document = dict[str, Any]
 

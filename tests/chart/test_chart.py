@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
 
+from kato_operator.local.api_yaml import Loader
 from tests.chart.rendering import (
     CHART,
+    CLUSTER,
     SETS,
+    Document,
     documents,
     golden_of,
     helm,
@@ -118,3 +124,48 @@ def test_the_test_processor_lies_where_the_operator_looks() -> None:
     (elsewhere,) = documents("namespaced", "KatoProcessor")
     assert default["metadata"]["namespace"] == "kato-system"
     assert elsewhere["metadata"]["namespace"] == "team-a"
+
+
+def everywhere(text: str) -> Document:
+    """Return values in which `text` stands wherever a user's own name or version may."""
+    image = {"tag": text}
+    return {
+        "image": image,
+        "serviceImage": image,
+        "imagePullSecrets": [{"name": text}],
+        "watchNamespaces": [text],
+        "stores": {"external": {store: {"secret": text, "key": text} for store in ("mongodb", "redis")}},
+        "metrics": {kind: {"enabled": True, "labels": {text: text}} for kind in ("serviceMonitor", "prometheusRule")},
+        "networkPolicy": {"enabled": True},
+        "gateway": {"enabled": True, "image": image},
+        "priorityClassName": text,
+        "podAnnotations": {text: text},
+        "podLabels": {text: text},
+        "serviceAccount": {"annotations": {text: text}},
+        "nodeSelector": {text: text},
+    }
+
+
+def bundled(text: str) -> Document:
+    store = {"image": {"tag": text}}
+    volumes = {"storageClassName": text}
+    return {"stores": {"bundled": {"enabled": True, "persistence": volumes, "mongodb": store, "redis": store}}}
+
+
+@pytest.mark.parametrize("values", [everywhere, bundled])
+def test_names_that_look_like_numbers_stay_texts(values: Callable[[str], Document], tmp_path: Path) -> None:
+    def shapes(release: str, name: str) -> list[object]:
+        file = tmp_path / "values.json"
+        file.write_text(json.dumps(values(name)))
+        done = helm("template", release, str(CHART), "--namespace", name, "--values", str(file), *CLUSTER)
+        assert done.returncode == 0, done.stderr
+        return [shape(document, name) for document in yaml.load_all(done.stdout, Loader)]
+
+    assert shapes("1e5", "870737e6") == shapes("1x5", "870737x6")
+
+
+def shape(value: object, name: str) -> object:
+    """Return a document with the types of its values in their places."""
+    if isinstance(value, dict):
+        return {"name" if key == name else key: shape(inner, name) for key, inner in value.items()}
+    return [shape(inner, name) for inner in value] if isinstance(value, list) else type(value)

@@ -14,7 +14,7 @@
 
 {{- define "kato.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "kato.labels" -}}
@@ -69,7 +69,7 @@ affinity:
               app.kubernetes.io/component: {{ .apart }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -124,11 +124,11 @@ app.kubernetes.io/component: gateway
   value: {{ .Values.cleanupDeadlineSeconds | quote }}
 {{- with include "kato.stores" . | fromYaml }}
 - name: KATO_OPERATOR_STORES_MONGODB_SECRET
-  value: {{ .mongodb.secret }}
+  value: {{ .mongodb.secret | quote }}
 - name: KATO_OPERATOR_STORES_MONGODB_KEY
   value: {{ .mongodb.key | quote }}
 - name: KATO_OPERATOR_STORES_REDIS_SECRET
-  value: {{ .redis.secret }}
+  value: {{ .redis.secret | quote }}
 - name: KATO_OPERATOR_STORES_REDIS_KEY
   value: {{ .redis.key | quote }}
 {{- end }}
