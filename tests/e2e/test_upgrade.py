@@ -30,7 +30,7 @@ STEADY, SHARED = "http://kato-steady:8000", "http://kato-shared:8000"
 DEFINITION = "files/crds/katoprocessors.kato.dev.yaml"
 OPERATOR = "app.kubernetes.io/component=operator"
 STORES = ("--set", "stores.external.mongodb.secret=stores", "--set", "stores.external.redis.secret=stores")
-SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 OBJECTS = (
     *("kproc/steady", "kproc/shared", "ksess/reader", "ksess/sharer"),
     *("deployment/kato-steady", "deployment/kato-shared"),

@@ -25,7 +25,7 @@ from tests.support.operator.stores import Stores, running_stores
 
 LOAD = Path(__file__).parents[1] / "e2e" / "load.py"
 STORAGE = {"external": {"mongodb": {"uriSecretRef": {"name": "stores"}}, "redis": {"urlSecretRef": {"name": "stores"}}}}
-SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 LIVE = 2.0  # a change of parameters on every pod, in seconds
 COUNTS = [len(ROLLOUTS), pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
 

@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, RedisError
 from kato_service.processor.errors import InvalidRecord, StoreUnavailable, UnsupportedSchema
 from kato_service.processor.ports import StoreUsage
 from kato_service.stores import redis_scripts
-from kato_service.stores.remote import ANSWER_SECONDS, Remote
+from kato_service.stores.remote import ANSWER_SECONDS, CALL_ANSWERS, Remote
 
 VERSION = 2  # of what the keys hold, as `redis_scripts` describes it
 CONNECTIONS = 64
@@ -37,6 +37,7 @@ class RedisLink:
         """
         self.prefix = prefix
         self._url, self._seconds = url, seconds
+        self._patience = CALL_ANSWERS * seconds  # a heartbeat ends a connecting sooner, unless this process is late
         try:
             self._pool = self._new_pool()
         except ValueError as error:  # which may quote a part of the URL, a password in it
@@ -154,7 +155,7 @@ class RedisLink:
             )
 
     async def _clustered(self) -> RedisCluster:
-        options = {"socket_connect_timeout": self._seconds, "socket_timeout": None, "retry": Retry(NoBackoff(), 1)}
+        options = {"socket_connect_timeout": self._patience, "socket_timeout": None, "retry": Retry(NoBackoff(), 1)}
         cluster = RedisCluster.from_url(self._url, max_connections=2 * CONNECTIONS, **options)
         try:
             return await cluster.initialize()
@@ -176,7 +177,7 @@ class RedisLink:
     def _new_pool(self) -> ConnectionPool:
         return ConnectionPool.from_url(
             self._url,
-            socket_connect_timeout=self._seconds,
+            socket_connect_timeout=self._patience,
             socket_timeout=None,
             retry=Retry(NoBackoff(), 1, supported_errors=(Disconnected,)),
         )

@@ -21,7 +21,7 @@ from kato_spec.errors import Rejected
 BEAT_SECONDS = 0.4  # between two heartbeats
 ANSWER_SECONDS = 1.0  # in which a heartbeat is answered; with the one above less than the 2 s of service.md
 CALL_ANSWERS = 5.0  # a call to a store that gives signs of life may take as long as this many of them
-LATE_SECONDS = 0.25  # a timer that rings this late tells of a busy process, not of an absent store
+LOOKS = 5  # after the answer to a heartbeat: a process that comes late to them gives the store that much longer
 SAID_CHARACTERS = 200  # of what a driver says; some of it is long
 Result = TypeVar("Result")
 log = structlog.get_logger()
@@ -108,20 +108,38 @@ class Remote:
 
     async def _trouble(self) -> str | None:
         """Ask for a sign of life; return None when it came, else what came instead."""
-        loop = asyncio.get_running_loop()
         while True:
-            started = loop.time()
+            started = asyncio.get_running_loop().time()
             try:
-                async with asyncio.timeout(self._seconds):
-                    await self._ping()
+                await self._answered()
             except self._errors as error:
-                late = loop.time() - started - self._seconds > LATE_SECONDS
-                if isinstance(error, TimeoutError) and (late or self._heard > started):
+                if isinstance(error, TimeoutError) and self._heard > started:
                     continue
                 return self._said(error, "no sign of life in time")
             except Rejected:  # an answer: whoever calls hears of it
                 return None
             return None
+
+    async def _answered(self) -> None:
+        """Return when one heartbeat is answered.
+
+        Time alone would tell of this process too, which may have had no turn to hear what came: so it is looked for
+        several times, and each time whatever has come by then is heard first.
+
+        Raises:
+            TimeoutError: it is not, at the last look.
+        """
+        asked = asyncio.ensure_future(self._ping())
+        try:
+            for _ in range(LOOKS):
+                await asyncio.wait({asked}, timeout=self._seconds / LOOKS)
+                if asked.done():
+                    await asked
+                    return
+            raise TimeoutError
+        finally:
+            asked.cancel()
+            await asyncio.wait({asked})
 
     async def _let_go(self) -> None:
         """End what waits for the store, and drop the connections: none of them can be trusted."""

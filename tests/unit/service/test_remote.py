@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +13,7 @@ from kato_service.stores import remote as remote_module
 from kato_service.stores.remote import Remote
 
 SECONDS = 0.5
+TURNS = 6  # of the event loop, from a heartbeat to its answer: about as many as a driver needs
 
 
 class Server:
@@ -29,6 +31,8 @@ class Server:
             raise UnsupportedSchema("schema version", 99, "at most 2")
         if self.away.is_set():
             await asyncio.Event().wait()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         self.signs += 1
 
     async def reset(self) -> None:
@@ -83,6 +87,22 @@ async def test_without_a_sign_of_life_whatever_waits_is_ended(server: Server, re
     assert server.resets == 1
     with pytest.raises(StoreUnavailable, match="no sign of life"):
         await remote.call(lambda: server.until_signs(1))
+
+
+async def test_a_process_that_has_no_turn_to_hear_the_answer_does_not_blame_the_store(
+    server: Server, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_module, "CALL_ANSWERS", 100)
+    await remote.call(lambda: server.until_signs(1))
+
+    async def starve() -> str:
+        while server.signs < 3:
+            time.sleep(0.3 * SECONDS)  # noqa: ASYNC251 - the whole process stands still
+            await asyncio.sleep(0)
+        return "done"
+
+    assert await remote.call(starve) == "done"
+    assert server.resets == 0
 
 
 async def test_a_store_that_refuses_is_there_and_its_heartbeat_goes_on(
