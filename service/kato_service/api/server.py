@@ -14,7 +14,7 @@ import struct
 import sys
 import termios
 from asyncio import TimerHandle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -26,9 +26,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 MAX_HEAD_BYTES = 64 * 1024
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-LAME_DUCK_SECONDS = 1.0  # in which clients are told to go elsewhere, then again for what they have begun to ask
-IDLE_SECONDS = 0.25  # after which a connection has no request on its way
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.02  # between two looks at the connections, when the process is to stop
+LAME_DUCK_LOOKS = 75  # while clients are told to go elsewhere, then again for what they have begun to ask
+IDLE_SECONDS = 1.0  # after which a connection has no request on its way, though its client may wait for a CPU
 SO_ATTACH_FILTER = 26  # <asm-generic/socket.h>; Python has no name for it
 # Classic BPF on the TCP header: of a packet with the SYN flag (byte 13, bit 2) keep nothing, of any other everything.
 DROP_SYN = [(0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)]
@@ -160,16 +160,18 @@ class Server(uvicorn.Server):
 
         The application says `Connection: close` with every answer by now.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + LAME_DUCK_SECONDS
-        while self._close_quiet() and loop.time() < end:  # noqa: ASYNC110 - what clients do is no event here
-            await asyncio.sleep(LOOK_SECONDS)
+        await self._look_until(lambda: not self._close_quiet())
         for listening in sockets or ():
             await self._take_last(listening)
-        end = loop.time() + LAME_DUCK_SECONDS
-        while not all(each.answering for each in self._close_quiet()) and loop.time() < end:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(LOOK_SECONDS)
+        await self._look_until(lambda: all(each.answering for each in self._close_quiet()))
         await super().shutdown(sockets)
+
+    async def _look_until(self, done: Callable[[], bool]) -> None:
+        """Look until it is done, at most so often: a process that has to wait for the CPU gives its clients longer."""
+        for _ in range(LAME_DUCK_LOOKS):
+            if done():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _close_quiet(self) -> list[Connection]:
         """Close the connections that ask nothing; return those that are left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 
 import pytest
@@ -23,7 +24,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             continue
         return
     if scope["path"] == "/slow":
-        await asyncio.sleep(1.5)  # longer than clients are told to go elsewhere
+        await asyncio.sleep(2.5)  # longer than clients are told to go elsewhere
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
@@ -127,6 +128,29 @@ def test_a_request_whose_head_comes_in_pieces_keeps_its_connection(monkeypatch: 
             server.should_exit = True
             await asyncio.sleep(0.1)  # in which connections that ask nothing are closed
             client.sendall(b"Host: h\r\n\r\n")
+            await task
+            return client.recv(100)
+
+    with _listening() as listening:
+        assert uvloop.run(story(listening)).startswith(ANSWER)
+
+
+def test_a_process_that_stands_still_while_it_is_to_stop_gives_its_clients_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "LAME_DUCK_LOOKS", 15)
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 30)
+
+    async def story(listening: socket.socket) -> bytes:
+        server = Server(Config(app, receive_seconds=30, grace_seconds=5))
+        task = await _serving(server, listening)
+        with socket.create_connection(listening.getsockname()) as client:
+            await _until(lambda: bool(_connections(server)))
+            server.should_exit = True
+            for _ in range(8):
+                time.sleep(15 * server_module.LOOK_SECONDS)  # noqa: ASYNC251 - the whole process stands still
+                await asyncio.sleep(0)
+            client.sendall(b"GET /again HTTP/1.1\r\nHost: h\r\n\r\n")
             await task
             return client.recv(100)
 
