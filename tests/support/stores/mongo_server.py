@@ -28,6 +28,8 @@ MAIN = "MongoProtocolServer"
 PROGRAMS = {"javac": "default-jdk-headless", "java": "default-jdk-headless", "mvn": "maven"}
 LOG = CACHE / "logs" / "mongo-protocol-server.log"
 MEMORY = "-Xmx512m"
+# As mongod, a thread for each connection: a heartbeat does not wait behind another connection's scan of a collection.
+THREADS = "-Dio.netty.eventLoopThreads=64"
 
 
 def recipe() -> str:
@@ -104,6 +106,7 @@ class MongoServer(Server):
         return [
             "java",
             self._memory,
+            THREADS,
             "-XX:+ExitOnOutOfMemoryError",
             "-cp",
             path,
