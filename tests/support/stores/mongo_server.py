@@ -28,7 +28,7 @@ MAIN = "MongoProtocolServer"
 PROGRAMS = {"javac": "default-jdk-headless", "java": "default-jdk-headless", "mvn": "maven"}
 LOG = CACHE / "logs" / "mongo-protocol-server.log"
 MEMORY = "-Xmx512m"
-# As mongod, a thread for each connection: a heartbeat does not wait behind another connection's scan of a collection.
+# More threads than connections, as mongod has it: a heartbeat does not wait behind another connection's scan.
 THREADS = "-Dio.netty.eventLoopThreads=64"
 
 
@@ -73,7 +73,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-exec java {memory} -cp "{classes}:{classes}/*" {MAIN} {address} "$port" "$data/data.mv"
+exec java {memory} {THREADS} -cp "{classes}:{classes}/*" {MAIN} {address} "$port" "$data/data.mv"
 """
 
 
