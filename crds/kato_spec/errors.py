@@ -6,10 +6,6 @@ the command line's exit codes.
 
 from __future__ import annotations
 
-# The service ends with this code, and no other program's error does, when one of its ports is taken (as EX_TEMPFAIL of
-# sysexits: trying again may help); who started it may choose another port.
-EXIT_PORT_TAKEN = 75
-
 
 class KatoError(Exception):
     """Base of every error that this project raises on purpose."""

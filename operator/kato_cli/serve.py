@@ -23,6 +23,15 @@ MongodbUri = Annotated[
 MongodbDatabase = Annotated[
     str | None, typer.Option(help="Its database. Default: kato_ and a hash of namespace and ID.")
 ]
+PortFd = Annotated[
+    int | None, typer.Option(help="A socket that listens already, by its file descriptor; in place of --port.")
+]
+InternalPortFd = Annotated[
+    int | None, typer.Option(help="The side door's socket, by its file descriptor; needs --internal-port too.")
+]
+Tokens = Annotated[
+    str | None, typer.Option(help="Bearer tokens of the API, comma-separated; better by the environment.")
+]
 RedisUrl = Annotated[str | None, typer.Option(help="URL of the Redis of the sessions; better by the environment.")]
 StoreTimeout = Annotated[
     float | None, typer.Option(help="Seconds in which an external store gives a sign of life. Default: 1.0.")
@@ -41,10 +50,12 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address of the API. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes any free one. Default: 8000.")] = None,
+    port_fd: PortFd = None,
     internal_host: Annotated[
         str | None, typer.Option(help="Address of the operator's side door. Default: 127.0.0.1.")
     ] = None,
     internal_port: Annotated[int | None, typer.Option(help="Port of the side door; left out: there is none.")] = None,
+    internal_port_fd: InternalPortFd = None,
     internal_token: InternalToken = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Directory of the databases; left out: nothing is kept.")
@@ -55,9 +66,7 @@ def serve(
     replica_name: ReplicaName = None,
     store_timeout_seconds: StoreTimeout = None,
     parameters_file: ParametersFile = None,
-    tokens: Annotated[
-        str | None, typer.Option(help="Bearer tokens of the API, comma-separated; better by the environment.")
-    ] = None,
+    tokens: Tokens = None,
     max_body_bytes: Annotated[int | None, typer.Option(help="Largest request body, in bytes. Default: 10 MiB.")] = None,
     max_concurrent_requests: Annotated[
         int | None, typer.Option(help="Most requests answered at once; 0 means any number. Default: 1000.")

@@ -37,7 +37,7 @@ from kato_service.stores.index_files import IndexFiles
 from kato_service.stores.memory import VolatileMemory, VolatileSessions
 from kato_service.stores.sqlite_memory import SqliteMemory
 from kato_service.stores.sqlite_sessions import SqliteSessions
-from kato_spec.errors import EXIT_PORT_TAKEN, KatoError, Rejected
+from kato_spec.errors import KatoError, Rejected
 from kato_spec.keys import child_name
 from kato_spec.records import ParametersRecord
 
@@ -46,14 +46,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An application and the bound socket it is served on."""
+    """An application and the listening socket it is served on."""
 
     app: ASGIApp
     socket: socket.socket
 
     @property
     def port(self) -> int:
-        """The port that was bound."""
+        """The port of the socket."""
         port: int = self.socket.getsockname()[1]
         return port
 
@@ -67,15 +67,10 @@ class Stores:
     sharing: Sharing | None = None
 
 
-class PortTaken(Rejected):
-    """Another program listens on the port."""
-
-
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, fold the memory and return.
 
-    What keeps the process from starting is said in one line on standard error, and the process exits with 1; with
-    `EXIT_PORT_TAKEN` when it is a port.
+    What keeps the process from starting is said in one line on standard error, and the process exits with 1.
     """
     logs.configure(settings.log_level, settings.log_format)
     setproctitle.setproctitle(child_name(settings.processor_id))
@@ -91,7 +86,7 @@ def serve(settings: Settings) -> None:
         log.info("stopped", processor=processor.id)
     except KatoError as error:
         sys.stderr.write(f"{child_name(settings.processor_id)} cannot start: {error}\n")
-        sys.exit(EXIT_PORT_TAKEN if isinstance(error, PortTaken) else 1)
+        sys.exit(1)
 
 
 def create_processor(settings: Settings, held: ExitStack) -> Processor:
@@ -127,12 +122,13 @@ def create_app(settings: Settings, monitor: Monitor) -> ASGIApp:
 
 
 def create_listeners(settings: Settings, monitor: Monitor, held: ExitStack) -> list[Listener]:
-    """Bind the API's port and, where the settings open it, the side door's; `held` closes them.
+    """Listen for the API and, where the settings open it, the side door; `held` closes both.
 
     Raises:
-        PortTaken: another program listens there.
+        Rejected: another program listens there, or what was inherited is no socket that listens.
     """
-    listeners = [Listener(create_app(settings, monitor), _bind("port", settings.host, settings.port, held))]
+    api = held.enter_context(_listen("port", settings.host, settings.port, settings.port_fd))
+    listeners = [Listener(create_app(settings, monitor), api)]
     if settings.internal_port is not None and settings.internal_token is not None:
         guard = Guard(
             (settings.internal_token.get_secret_value(),),
@@ -140,8 +136,8 @@ def create_listeners(settings: Settings, monitor: Monitor, held: ExitStack) -> l
             receive_seconds=settings.receive_seconds,
         )
         app = applications.side_door(monitor.processor, guard)
-        bound = _bind("internal_port", settings.internal_host, settings.internal_port, held)
-        listeners.append(Listener(app, bound))
+        door = _listen("internal_port", settings.internal_host, settings.internal_port, settings.internal_port_fd)
+        listeners.append(Listener(app, held.enter_context(door)))
     return listeners
 
 
@@ -225,15 +221,25 @@ def _external_stores(settings: Settings, mongodb_uri: str, redis_url: str) -> St
     return Stores(*external.connect(mongodb_uri, settings.database, redis_url, place, settings.replica, seconds))
 
 
-def _bind(setting: str, host: str, port: int, held: ExitStack) -> socket.socket:
+def _listen(setting: str, host: str, port: int, inherited: int | None) -> socket.socket:
+    if inherited is not None:
+        return _inherit(f"{setting}_fd", inherited)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise PortTaken(
-            setting, port, f"a port of {host} that this process may listen on ({error.strerror})"
-        ) from error
-    return held.enter_context(bound)
+        raise Rejected(setting, port, f"a port of {host} that this process may listen on ({error.strerror})") from error
+
+
+def _inherit(setting: str, descriptor: int) -> socket.socket:
+    try:
+        inherited = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise Rejected(setting, descriptor, f"a socket that listens ({error.strerror})") from error
+    if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise Rejected(setting, descriptor, "a socket that listens")
+    inherited.set_inheritable(False)
+    return inherited
 
 
 def _read_record(path: Path | None) -> ParametersRecord | None:

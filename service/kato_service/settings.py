@@ -19,6 +19,7 @@ from kato_spec.names import DatabaseName
 _SECRETS = frozenset({"tokens", "internal_token", "mongodb_uri", "redis_url"})
 SCHEMES = {"mongodb_uri": ("mongodb://", "mongodb+srv://"), "redis_url": ("redis://", "rediss://", "unix://")}
 Port = Annotated[int, Field(ge=0, le=65535)]
+Descriptor = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseSettings):
@@ -35,8 +36,14 @@ class Settings(BaseSettings):
     namespace: str = Field("local", description="The namespace in the names of keys and databases.")
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
     port: Port = Field(8000, description="The port of the API; 0 takes any free one.")
+    port_fd: Descriptor | None = Field(
+        None, description="File descriptor of a socket that listens already: the API's, in place of host and port."
+    )
     internal_host: str = Field("127.0.0.1", description="The address that the operator's side door listens on.")
     internal_port: Port | None = Field(None, description="The port of the side door; unset closes it, 0 takes any.")
+    internal_port_fd: Descriptor | None = Field(
+        None, description="File descriptor of a socket that listens already: the side door's; needs internal_port too."
+    )
     internal_token: SecretStr | None = Field(None, description="The bearer token of the side door.")
     data_dir: Path | None = Field(
         None, description="The directory of the databases; unset, and no external stores either, keeps nothing."
@@ -104,6 +111,8 @@ class Settings(BaseSettings):
     def _side_door_is_guarded(self) -> Self:
         if self.internal_port is not None and not (self.internal_token and self.internal_token.get_secret_value()):
             raise ValueError("internal_token is needed where internal_port is set")
+        if self.internal_port_fd is not None and self.internal_port is None:
+            raise ValueError("internal_port is needed where internal_port_fd is set")
         return self
 
     @property

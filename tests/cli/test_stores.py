@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,30 @@ def test_a_store_of_somebody_else_is_never_touched(kato: Kato, path: str) -> Non
     assert Stores(elsewhere.home).running()["redis"].port != store.port
     elsewhere("stores", "stop")
     assert processes.alive(store.identity)
+
+
+def test_a_store_whose_port_is_lost_between_its_choice_and_its_start_takes_the_next(kato: Kato, path: str) -> None:
+    """The program that takes it ends as soon as the store has met it."""
+    lost = kato.directory / "lost"
+    wrapped = kato.directory / "wrapped"
+    wrapped.mkdir()
+    (wrapped / "redis-server").write_text(
+        f"""#!{sys.executable}
+import os, pathlib, socket, subprocess, sys
+server, marker = {shutil.which("redis-server", path=path)!r}, pathlib.Path({str(lost)!r})
+if not marker.exists():
+    marker.write_text(sys.argv[sys.argv.index("--port") + 1])
+    with socket.create_server(("127.0.0.1", int(marker.read_text()))):
+        sys.exit(subprocess.run([server, *sys.argv[1:]]).returncode)
+os.execv(server, [server, *sys.argv[1:]])
+"""
+    )
+    (wrapped / "redis-server").chmod(0o755)
+    assert "redis started (redis://127.0.0.1:" in kato("stores", "start", PATH=f"{wrapped}:{path}").out
+    assert lost.read_text().isdecimal()
+    found = of_redis(kato)
+    assert found["status"] == "running"
+    assert ask(int(str(found["port"])), "PING") == "+PONG\r\n"
 
 
 @pytest.fixture

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from kato_service.stores import sqlite_memory
-from kato_spec.errors import EXIT_PORT_TAKEN
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 
 Processes = Callable[..., ServiceProcess]
 
 
-def complaint(service: ServiceProcess, code: int = 1) -> str:
+def complaint(service: ServiceProcess) -> str:
     """Start what cannot start, and return the one line that it says."""
-    assert service.spawn().wait() == code
+    assert service.spawn().wait() == 1
     (line,) = service.log.read_text().splitlines()
     return line
 
@@ -30,9 +31,31 @@ def complaint(service: ServiceProcess, code: int = 1) -> str:
 def test_a_port_that_is_taken(processes: Processes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        line = complaint(processes(port=str(port)), EXIT_PORT_TAKEN)
+        line = complaint(processes(port=str(port)))
     assert f"port: {port} is not allowed" in line
     assert "Address already in use" in line
+
+
+UNCONNECTED = """\
+import os, socket, sys
+with socket.socket() as silent:
+    os.dup2(silent.fileno(), 99)
+    os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "reason"),
+    [("1", " (Socket operation on non-socket)"), ("98", " (Bad file descriptor)"), ("99", "")],
+)
+@pytest.mark.parametrize("setting", ["port_fd", "internal_port_fd"])
+def test_an_inherited_descriptor_that_is_no_socket_that_listens(
+    processes: Processes, setting: str, descriptor: str, reason: str
+) -> None:
+    service = processes(**{setting: descriptor})
+    service.before = [sys.executable, "-c", UNCONNECTED]
+    line = f"{setting}: {descriptor} is not allowed; allowed: a socket that listens{reason}"
+    assert complaint(service) == f"kato-kato cannot start: {line}"
 
 
 def test_a_database_of_a_newer_version(processes: Processes) -> None:

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Self
 
 from kato_operator.local import asked as wishes
 from kato_operator.local import processes
 from kato_operator.local.asked import Asked
 from kato_operator.local.home import Home, write_whole
 from kato_operator.local.interrupts import CtrlC, deferred
-from kato_operator.local.ports import INTERNAL_PORT, PortWish, choose
+from kato_operator.local.ports import INTERNAL_PORT, PortWish, listen, port_of
 from kato_operator.local.registry import Instance, Instances, Notice, Registry, now
 from kato_operator.local.sidedoor import SideDoor
 from kato_operator.local.stores import Stores
-from kato_spec.errors import EXIT_PORT_TAKEN, Rejected, Transient
+from kato_spec.errors import Rejected, Transient
 from kato_spec.keys import child_name
 from kato_spec.records import StateRecord
 
 START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
-# Each claim of a port that is lost is another home's start that went well.
-_CLAIMS = 10
 DEFAULT_NAME = "KatoProcessor"
 
 
@@ -68,6 +69,32 @@ class _Starting:
     instance: Instance
     process: subprocess.Popen[bytes]
     log_begins: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Doors:
+    """The listening sockets of an instance: this program's until its process has inherited them."""
+
+    api: socket.socket
+    internal: socket.socket
+
+    @classmethod
+    def open(cls, wish: PortWish, instances: Instances, held: ExitStack) -> Self:
+        """Listen for the API and the side door, beside the ports of other instances; `held` closes both.
+
+        Raises:
+            PortTaken: naming who holds the wanted port.
+        """
+        claimed = {port: key for key, entry in instances.items() for port in (entry.api_port, entry.internal_port)}
+        return cls(
+            api=held.enter_context(listen(wish, claimed)),
+            internal=held.enter_context(listen(PortWish(INTERNAL_PORT), claimed)),
+        )
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What the process inherits."""
+        return self.api.fileno(), self.internal.fileno()
 
 
 class Machine:
@@ -116,9 +143,9 @@ class Machine:
         with deferred() as ctrl_c:
             try:
                 for order in orders:
-                    self._claim(order, starting)
-                for order in orders:
-                    self._settle(order, starting, ctrl_c)
+                    self._begin(order, starting)
+                for one in starting.values():
+                    self._settle(one, ctrl_c)
             except BaseException:
                 identities = [one.instance.identity for one in starting.values()]
                 processes.stop(identities)
@@ -189,52 +216,42 @@ class Machine:
                 time.sleep(_POLL_SECONDS)  # not listening yet, still loading, or another program
         raise NotStarted(f"{instance_id} did not answer within {START_SECONDS:g} s: see {self.home.log(instance_id)}")
 
-    def _settle(self, order: Order, starting: dict[str, _Starting], ctrl_c: CtrlC) -> None:
-        """Wait for one started instance; claim again when its service says that another program took a port."""
-        for remaining in reversed(range(_CLAIMS)):
-            one = starting[order.id]
-            try:
-                self.wait(one.id, one.instance, one, ctrl_c)
-                break
-            except NotStarted:
-                if one.process.poll() != EXIT_PORT_TAKEN or not remaining:
-                    raise
-            self.registry.read(ended=[one.instance.identity])
-            self._claim(order, starting)
+    def _settle(self, one: _Starting, ctrl_c: CtrlC) -> None:
+        """Wait for one started instance, and give it what is asked of it."""
+        self.wait(one.id, one.instance, one, ctrl_c)
         self.sync(one.id, one.instance)
         self.registry.mark(one.id, one.instance.identity, "running")
         ctrl_c.check()
 
-    def _claim(self, order: Order, starting: dict[str, _Starting]) -> None:
-        """Choose the ports, keep what is asked, start the process and record it, all under the registry's lock."""
-        with self.registry.changing() as instances:
+    def _begin(self, order: Order, starting: dict[str, _Starting]) -> None:
+        """Take the ports, keep what is asked, start the process and record it, all under the registry's lock."""
+        with self.registry.changing() as instances, ExitStack() as held:
             _refuse_running(order.id, instances)
             # A start that was killed between spawning and recording leaves a process that no entry names.
             processes.stop(found.identity for found in processes.discover(self.home) if found.id == order.id)
-            port, internal_port = _ports(order.port, instances)
+            doors = _Doors.open(order.port, instances, held)
             wishes.save(self.home, order.id, order.asked)
-            environment = self._environment(order, port, internal_port)
-            starting[order.id] = self._spawn(order.id, environment)
+            starting[order.id] = self._spawn(order.id, self._environment(order, doors), doors)
             instances[order.id] = starting[order.id].instance
 
-    def _spawn(self, instance_id: str, environment: Mapping[str, str]) -> _Starting:
+    def _spawn(self, instance_id: str, environment: Mapping[str, str], doors: _Doors) -> _Starting:
         """Start the process of an instance."""
         log = self.home.log(instance_id)
         begins = log.stat().st_size if log.exists() else 0
-        process = processes.spawn(environment, self.home.data(instance_id), log)
+        process = processes.spawn(environment, self.home.data(instance_id), log, doors.descriptors)
         instance = Instance(
             name=environment["KATO_PROCESSOR_NAME"],
             container=child_name(instance_id),
-            api_port=int(environment["KATO_PORT"]),
+            api_port=port_of(doors.api),
             status="starting",
             updated=now(),
             pid=process.pid,
             started=processes.started(process.pid),
-            internal_port=int(environment["KATO_INTERNAL_PORT"]),
+            internal_port=port_of(doors.internal),
         )
         return _Starting(instance_id, instance, process, begins)
 
-    def _environment(self, order: Order, port: int, internal_port: int) -> dict[str, str]:
+    def _environment(self, order: Order, doors: _Doors) -> dict[str, str]:
         """Return the environment of the instance's process; the file it names is written first."""
         data, parameters = self.home.data(order.id), order.asked.parameters
         own = {
@@ -244,8 +261,10 @@ class Machine:
             "KATO_PROCESSOR_NAME": (parameters.display_name if parameters else None) or DEFAULT_NAME,
             "KATO_NAMESPACE": "local",
             "KATO_HOST": "127.0.0.1",
-            "KATO_PORT": str(port),
-            "KATO_INTERNAL_PORT": str(internal_port),
+            "KATO_PORT": str(port_of(doors.api)),
+            "KATO_PORT_FD": str(doors.api.fileno()),
+            "KATO_INTERNAL_PORT": str(port_of(doors.internal)),
+            "KATO_INTERNAL_PORT_FD": str(doors.internal.fileno()),
             "KATO_INTERNAL_TOKEN": wishes.internal_token(self.home, order.id),
             "KATO_GRACE_SECONDS": "3",
             # The process shows its container name as its title; its environment must stay readable beside it.
@@ -285,10 +304,3 @@ class Machine:
 def _refuse_running(instance_id: str, instances: Instances) -> None:
     if instance_id in instances:
         raise RunsAlready(instance_id, instances[instance_id].api_port)
-
-
-def _ports(wish: PortWish, instances: Instances) -> tuple[int, int]:
-    """Choose the API's port and the side door's, beside those that other instances have."""
-    claimed = {port: key for key, entry in instances.items() for port in (entry.api_port, entry.internal_port)}
-    port = choose(wish, claimed)
-    return port, choose(PortWish(INTERNAL_PORT), {**claimed, port: "this instance"})

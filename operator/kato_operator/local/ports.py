@@ -1,7 +1,7 @@
 """Which port an instance gets: the wanted one, or the next that is free.
 
-Called by `processes` while it holds the registry's lock: a port is chosen and recorded in one step, so starts that
-race never choose the same one (spec: cli.md, "Ports").
+A port is chosen by listening on it, and the instance inherits the socket: whatever starts at the same time, here, in
+another home or by another hand, finds the port taken. Called by `machine` and `stores` (spec: cli.md, "Ports").
 """
 
 from __future__ import annotations
@@ -64,15 +64,18 @@ def parse_range(text: str) -> tuple[int, int]:
     return low, high
 
 
-def choose(wish: PortWish, claimed: Mapping[int, str]) -> int:
-    """Return the port to use. `claimed` maps a port to the instance that has it, listening already or not.
+def listen(wish: PortWish, claimed: Mapping[int, str]) -> socket.socket:
+    """Return a socket that listens on the port to use; the caller closes it.
+
+    `claimed` maps a port to the instance that has it, listening still or not.
 
     Raises:
         PortTaken: naming who holds the port.
+        Rejected: this user may not open that port, whether it is free or not.
     """
     for port in range(wish.first, (wish.first if wish.exact else wish.last) + 1):
-        if port not in claimed and is_free(port):
-            return port
+        if port not in claimed and (listener := _listener(port)):
+            return listener
     holder = claimed.get(wish.first) or holder_of(wish.first)
     if wish.exact:
         message = f"port {wish.first} is taken by {holder}: stop that, or leave out --exact-port"
@@ -81,21 +84,19 @@ def choose(wish: PortWish, claimed: Mapping[int, str]) -> int:
     raise PortTaken(message, wish.first)
 
 
-def is_free(port: int) -> bool:
-    """Say whether a server on the loopback address could have `port` now.
+def port_of(listener: socket.socket) -> int:
+    """Return the port on which the socket listens."""
+    port: int = listener.getsockname()[1]
+    return port
 
-    Raises:
-        Rejected: this user may not open that port, whether it is free or not.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except PermissionError as error:
-            raise Rejected("port", port, "a port that this user may open, such as 8000") from error
-        except OSError:
-            return False
-    return True
+
+def _listener(port: int) -> socket.socket | None:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except PermissionError as error:
+        raise Rejected("port", port, "a port that this user may open, such as 8000") from error
+    except OSError:
+        return None
 
 
 def holder_of(port: int) -> str:

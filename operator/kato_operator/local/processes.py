@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,13 @@ class Found:
     identity: Identity
 
 
-def spawn(environment: Mapping[str, str], directory: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start the service in a session of its own, so that it outlives this program and its terminal."""
+def spawn(
+    environment: Mapping[str, str], directory: Path, log: Path, descriptors: Collection[int]
+) -> subprocess.Popen[bytes]:
+    """Start the service in a session of its own, so that it outlives this program and its terminal.
+
+    It inherits the file `descriptors`, under the same numbers.
+    """
     # Appended to: what the last run said is what one wants to read after a crash.
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -67,6 +72,7 @@ def spawn(environment: Mapping[str, str], directory: Path, log: Path) -> subproc
             stdout=output,
             stderr=output,
             start_new_session=True,
+            pass_fds=descriptors,
         )
 
 
@@ -78,6 +84,16 @@ def started(pid: int) -> float:
 def alive(identity: Identity) -> bool:
     """Say whether that very process still runs; another program with its PID is not it."""
     return _same(identity) is not None
+
+
+def listens(identity: Identity, port: int) -> bool:
+    """Say whether that very process, one of this user's, listens on the TCP port."""
+    process = _same(identity)
+    try:
+        connections = process.net_connections("tcp") if process else []
+    except psutil.NoSuchProcess:
+        return False
+    return any(found.status == psutil.CONN_LISTEN and found.laddr[1:] == (port,) for found in connections)
 
 
 def require_permission(identities: Iterable[Identity]) -> None:

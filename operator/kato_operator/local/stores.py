@@ -6,6 +6,7 @@ directory beside its data; its process is recognised as an instance's is, by PID
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import EADDRINUSE
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kato_operator.local import processes
 from kato_operator.local.home import Home, write_whole
-from kato_operator.local.ports import PortWish, choose
+from kato_operator.local.ports import PortWish, listen, port_of
 from kato_operator.local.processes import Identity
 from kato_spec.errors import Rejected, Transient
 
@@ -28,6 +30,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0  # a store writes out what it has before it ends
 _LOCK_SECONDS = 120.0
 _POLL_SECONDS = 0.05
+_LOSSES = 9  # of ports to others that start at the same moment
 
 
 class NotInstalled(Rejected):
@@ -47,6 +50,10 @@ class StoresIncomplete(Rejected):
             f"--stores needs a Redis and a MongoDB that kato runs; does not run: {', '.join(lacking)}. "
             "`kato stores start` starts what is installed; --redis-url and --mongodb-uri name others",
         )
+
+
+class _PortLost(Transient):
+    """Another program took the port between the choice and the start: a store cannot inherit a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +163,19 @@ class Stores:
         return self._home.stores / name
 
     def _start(self, kind: Kind, program: str) -> Store:
+        self.data(kind.name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for _ in range(_LOSSES):
+            with suppress(_PortLost):
+                return self._start_once(kind, program)
+        return self._start_once(kind, program)
+
+    def _start_once(self, kind: Kind, program: str) -> Store:
         data = self.data(kind.name)
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        port = choose(PortWish(kind.port), {})
+        with listen(PortWish(kind.port), {}) as listener:
+            port = port_of(listener)
         log = data / "store.log"
         with log.open("ab") as output:
+            begins = output.tell()
             process = subprocess.Popen(  # noqa: S603 - the store that this machine's PATH names
                 [program, *kind.options(port, data)],
                 cwd=data,
@@ -178,7 +193,7 @@ class Stores:
                 started=processes.started(process.pid),
             )
             write_whole(self._file(kind), store.model_dump_json(indent=2) + "\n")
-            _wait(kind, store, process, log)
+            _wait(kind, store, process, log, begins)
         except BaseException:
             process.kill()
             raise
@@ -219,13 +234,15 @@ def _program(kind: Kind) -> str | None:
     return next(filter(None, map(shutil.which, kind.programs)), None)
 
 
-def _wait(kind: Kind, store: Store, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(kind: Kind, store: Store, process: subprocess.Popen[bytes], log: Path, log_begins: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise Transient(f"{kind.name} ended with {process.returncode}: see {log}")
-        with suppress(OSError), socket.create_connection(("127.0.0.1", store.port), timeout=2) as connection:
-            if kind.answers(connection):
-                return
+            lost = os.strerror(EADDRINUSE).encode() in log.read_bytes()[log_begins:]
+            raise (_PortLost if lost else Transient)(f"{kind.name} ended with {process.returncode}: see {log}")
+        if processes.listens(store.identity, store.port):  # and nobody else, who took the port just before
+            with suppress(OSError), socket.create_connection(("127.0.0.1", store.port), timeout=2) as connection:
+                if kind.answers(connection):
+                    return
         time.sleep(_POLL_SECONDS)
     raise Transient(f"{kind.name} does not answer after {START_SECONDS:g} s: see {log}")

@@ -120,6 +120,7 @@ def test_serve_has_a_flag_for_every_setting_and_names_its_default(kato: Run) -> 
             "--processor-id (KATO_PROCESSOR_ID): 'ping' is not allowed: Value error, is a path",
         ),
         (["--internal-port", "0"], "internal_token is needed where internal_port is set"),
+        (["--internal-port-fd", "3"], "internal_port is needed where internal_port_fd is set"),
         (["--log-level", "loud"], "'loud' is not one of"),
     ],
 )

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from kato_operator.local.ports import PORT_MAX, PortTaken, PortWish, choose, is_free
+from kato_operator.local.ports import PORT_MAX, PortTaken, PortWish, listen, port_of
 from kato_spec.errors import Rejected
 
 
@@ -18,32 +18,39 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_port_that_someone_listens_on_is_not_free(taken: int) -> None:
-    assert not is_free(taken)
+def chosen(wish: PortWish, claimed: Mapping[int, str]) -> int:
+    """Return the port that a socket got, and close it."""
+    with listen(wish, claimed) as listener:
+        return port_of(listener)
 
 
 def test_the_next_free_port_follows_a_taken_one(taken: int) -> None:
-    assert taken < choose(PortWish(taken), {}) <= PORT_MAX
+    assert taken < chosen(PortWish(taken), {}) <= PORT_MAX
 
 
-def test_a_claimed_port_is_passed_over_though_nobody_listens_yet(taken: int) -> None:
-    free = choose(PortWish(taken), {})
-    assert choose(PortWish(free), {free: "processor-1"}) > free
+def test_a_chosen_port_is_taken_from_the_moment_it_is_chosen(taken: int) -> None:
+    with listen(PortWish(taken), {}) as first, listen(PortWish(taken), {}) as second:
+        assert port_of(first) < port_of(second)
+
+
+def test_a_claimed_port_is_passed_over_though_nobody_listens_any_more(taken: int) -> None:
+    free = chosen(PortWish(taken), {})
+    assert chosen(PortWish(free), {free: "processor-1"}) > free
 
 
 def test_an_exact_port_that_is_taken_names_the_program_that_has_it(taken: int) -> None:
     with pytest.raises(PortTaken, match=rf"port {taken} is taken by .*PID \d+\): stop that, or leave out --exact-port"):
-        choose(PortWish(taken, exact=True), {})
+        listen(PortWish(taken, exact=True), {})
 
 
 def test_an_exact_port_that_is_claimed_names_the_instance() -> None:
     with pytest.raises(PortTaken, match="taken by processor-1"):
-        choose(PortWish(8123, exact=True), {8123: "processor-1"})
+        listen(PortWish(8123, exact=True), {8123: "processor-1"})
 
 
 def test_a_range_is_kept_to(taken: int) -> None:
     with pytest.raises(PortTaken, match=rf"no port of {taken}-{taken} is free"):
-        choose(PortWish.of(None, port_range=f"{taken}-{taken}"), {})
+        listen(PortWish.of(None, port_range=f"{taken}-{taken}"), {})
 
 
 def test_flags_make_a_wish() -> None:
