@@ -10,7 +10,7 @@ import asyncio
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -236,8 +236,9 @@ def _inherit(setting: str, descriptor: int) -> socket.socket:
         inherited = socket.socket(fileno=descriptor)
     except OSError as error:
         raise Rejected(setting, descriptor, f"a socket that listens ({error.strerror})") from error
-    if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise Rejected(setting, descriptor, "a socket that listens")
+    with suppress(OSError):  # macOS does not tell
+        if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise Rejected(setting, descriptor, "a socket that listens")
     inherited.set_inheritable(False)
     return inherited
 

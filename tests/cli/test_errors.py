@@ -118,7 +118,7 @@ def test_a_process_of_another_user_is_named_and_left_alone(kato: Kato) -> None:
 
 
 def test_another_program_on_an_instance_s_port_is_told_apart(kato: Kato) -> None:
-    """It may have taken the port between the choice and the start; the instance goes on to the next."""
+    """Who answers without knowing the side door's token is not the instance, whatever the registry says."""
     kato("start", "--id", "a")
     other = kato.json("start", "--id", "b")["internal_port"]
     with Registry(kato.home, print).changing() as instances:

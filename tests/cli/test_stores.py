@@ -95,7 +95,7 @@ def test_a_store_of_somebody_else_is_never_touched(kato: Kato, path: str) -> Non
     assert processes.alive(store.identity)
 
 
-def test_a_store_whose_port_is_lost_between_its_choice_and_its_start_takes_the_next(kato: Kato, path: str) -> None:
+def test_a_store_whose_port_is_lost_between_its_choice_and_its_start_is_started_again(kato: Kato, path: str) -> None:
     """The program that takes it ends as soon as the store has met it."""
     lost = kato.directory / "lost"
     wrapped = kato.directory / "wrapped"

@@ -103,7 +103,7 @@ class Gateway:
             return response
 
     async def _unanswered(self, request: web.Request, instance_id: str) -> web.Response:
-        """Say why nobody listens: the instance is gone, or starts, or hangs."""
+        """Say why nobody listens: the instance is gone, is being stopped, or hangs."""
         instances = await self._whereabouts.checked()
         if instance_id not in instances:
             return _unknown(request, instance_id, instances)

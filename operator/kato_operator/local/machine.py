@@ -200,10 +200,11 @@ class Machine:
     ) -> StateRecord:
         """Wait until the instance is ready, and return its state; a deferred `ctrl_c` is heeded.
 
-        Its side door is asked: another program that has its port meanwhile does not know its token.
+        Its side door is asked: another program that has its port, should it have died, does not know its token.
         """
         deadline = time.monotonic() + START_SECONDS
-        door = self.side_door(instance_id, instance, seconds=2.0)
+        # One that begins accepts connections before it reads them, and Ctrl-C waits as long as a look does.
+        door = self.side_door(instance_id, instance, seconds=1.0 if starting else 2.0)
         while time.monotonic() < deadline:
             if ctrl_c:
                 ctrl_c.check()
@@ -213,7 +214,7 @@ class Machine:
             try:
                 return door.state()
             except Transient:
-                time.sleep(_POLL_SECONDS)  # not listening yet, still loading, or another program
+                time.sleep(_POLL_SECONDS)  # still loading, busy, or another program
         raise NotStarted(f"{instance_id} did not answer within {START_SECONDS:g} s: see {self.home.log(instance_id)}")
 
     def _settle(self, one: _Starting, ctrl_c: CtrlC) -> None:

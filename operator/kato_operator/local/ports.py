@@ -10,6 +10,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from errno import EADDRINUSE
 
 import psutil
 
@@ -95,7 +96,9 @@ def _listener(port: int) -> socket.socket | None:
         return socket.create_server(("127.0.0.1", port))
     except PermissionError as error:
         raise Rejected("port", port, "a port that this user may open, such as 8000") from error
-    except OSError:
+    except OSError as error:
+        if error.errno != EADDRINUSE:
+            raise
         return None
 
 
