@@ -29,8 +29,6 @@ from kato_operator.desired.children import children
 from kato_operator.desired.compare import stamped
 from kato_operator.desired.kinds import Manifest
 from kato_operator.desired.memory import memory_note
-from kato_spec.generate import rendered
-from kato_spec.schema import definitions
 from tests.bench.fleet import Fleet, fleet
 from tests.bench.kwok import SELECTOR, fake_node
 from tests.bench.rows import Row
@@ -38,6 +36,7 @@ from tests.support.cluster import parts, start
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
 from tests.support.operator import audit
+from tests.support.operator.crds import define
 from tests.support.operator.process import OperatorProcess, grant
 from tests.support.operator.subjects import subject
 
@@ -112,9 +111,7 @@ def bench() -> Iterator[Bench]:
     """Raise a cluster whose etcd writes through to the disk, with the CRDs and an operator that is not started yet."""
     cluster = start.up("bench", durable=True)
     try:
-        documents = "---\n".join(rendered(document) for _, document in definitions())
-        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=documents)
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        define(cluster)
         cluster.kubectl("create", "namespace", NAMESPACE)
         cluster.kubectl("create", "secret", "generic", "stores", *URLS, "--namespace", NAMESPACE)
         grant(cluster, NAMESPACE)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kato_spec.generate import rendered
-from kato_spec.schema import definitions
 from tests.support.cluster.cache import Image
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.pods import open_namespace
+from tests.support.operator.crds import define
 from tests.support.operator.faulty import Proxy, faulty
 from tests.support.operator.process import OperatorProcess, grant, leading, revoke
 from tests.support.operator.space import Space
@@ -19,10 +18,8 @@ from tests.support.operator.space import Space
 
 @pytest.fixture(scope="session")
 def crds(cluster: Cluster) -> None:
-    """The definitions of both kinds, accepted without a warning."""
-    documents = "---\n".join(rendered(document) for _, document in definitions())
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=documents)
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "katoprocessors.kato.dev", "katosessions.kato.dev")
+    """The definitions of both kinds."""
+    define(cluster)
 
 
 @pytest.fixture(scope="module")
