@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _side_door_is_guarded(self) -> Self:
+    def _side_door_is_whole(self) -> Self:
         if self.internal_port is not None and not (self.internal_token and self.internal_token.get_secret_value()):
             raise ValueError("internal_token is needed where internal_port is set")
         if self.internal_port_fd is not None and self.internal_port is None:

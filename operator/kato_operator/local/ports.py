@@ -102,14 +102,31 @@ def _listener(port: int) -> socket.socket | None:
         return None
 
 
+def listens(pid: int, port: int) -> bool:
+    """Say whether the process with `pid`, a child of this one, or one that it started listens on the TCP `port`.
+
+    Of one that this user may not look into the answer is yes: whoever asks the port will see.
+    """
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        found = [connection for one in family for connection in one.net_connections("tcp")]
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+    return any(_is_listener(each.status, each.laddr, port) for each in found)
+
+
 def holder_of(port: int) -> str:
     """Say who listens on `port`, as far as this user may know."""
     try:
-        listening = [
-            connection.pid
-            for connection in psutil.net_connections(kind="tcp")
-            if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr[1:] == (port,)
-        ]
-        return f"{psutil.Process(listening[0]).name()} (PID {listening[0]})" if listening else "another program"
+        found = psutil.net_connections("tcp")
+        pids = [each.pid for each in found if each.pid and _is_listener(each.status, each.laddr, port)]
+        return f"{psutil.Process(pids[0]).name()} (PID {pids[0]})" if pids else "another program"
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return "another program"
+
+
+def _is_listener(status: str, address: tuple[object, ...], port: int) -> bool:
+    return status == psutil.CONN_LISTEN and address[1:] == (port,)

@@ -86,22 +86,6 @@ def alive(identity: Identity) -> bool:
     return _same(identity) is not None
 
 
-def listens(identity: Identity, port: int) -> bool:
-    """Say whether that very process or one that it started listens on the TCP port.
-
-    Of one that this user may not look into the answer is yes: whoever asks the port will see.
-    """
-    process = _same(identity)
-    try:
-        family = [process, *process.children(recursive=True)] if process else []
-        connections = [found for one in family for found in one.net_connections("tcp")]
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
-    return any(found.status == psutil.CONN_LISTEN and found.laddr[1:] == (port,) for found in connections)
-
-
 def require_permission(identities: Iterable[Identity]) -> None:
     """See that this user may end these processes, before anything is done.
 

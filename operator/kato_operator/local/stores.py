@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kato_operator.local import processes
 from kato_operator.local.home import Home, write_whole
-from kato_operator.local.ports import PortWish, listen, port_of
+from kato_operator.local.ports import PortWish, listen, listens, port_of
 from kato_operator.local.processes import Identity
 from kato_spec.errors import Rejected, Transient
 
@@ -240,7 +240,7 @@ def _wait(kind: Kind, store: Store, process: subprocess.Popen[bytes], log: Path,
         if process.poll() is not None:
             lost = os.strerror(EADDRINUSE).encode() in log.read_bytes()[log_begins:]
             raise (_PortLost if lost else Transient)(f"{kind.name} ended with {process.returncode}: see {log}")
-        if processes.listens(store.identity, store.port):  # and nobody else, who took the port just before
+        if listens(store.pid, store.port):  # and nobody else, who took the port just before
             with suppress(OSError), socket.create_connection(("127.0.0.1", store.port), timeout=2) as connection:
                 if kind.answers(connection):
                     return
