@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from kato_operator.alarm import end_in
 from kato_operator.clock import SystemClock
 from kato_operator.cluster.kube import KubeCluster
 from kato_operator.cluster.lease import Election, lease_of
@@ -84,7 +85,7 @@ async def run(settings: OperatorSettings) -> int:
     """Run until a signal or a failure; return the exit code: 0, or 1 when a fresh process should take over."""
     gc.set_threshold(*COLLECTION_THRESHOLDS)
     stop, clock, cache = Stop(), SystemClock(), Cache()
-    fence = Fence(clock.monotonic)
+    fence = Fence(clock.monotonic, end_in=end_in)
     queue = WorkQueue(lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
     limit = PROOFS_MISSED * settings.resync_seconds
     telemetry = Telemetry(queue, cache, clock.monotonic, watch_limit=limit)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from kato_operator import alarm
 from tests.support.cluster.cluster import Cluster
 from tests.support.cluster.local import LocalCluster
 from tests.support.eventually import eventually
@@ -122,12 +125,16 @@ Deed = Callable[[OperatorProcess, Proxy], None]
 
 
 @pytest.mark.parametrize(
-    ("harm", "heal", "code"),
-    [(kill, nothing, -signal.SIGKILL), (freeze, thaw, 1), (partition, reunite, 1)],
+    ("harm", "heal", "codes"),
+    [
+        (kill, nothing, {-signal.SIGKILL}),
+        (freeze, thaw, {alarm.EXIT_CODE}),
+        (partition, reunite, {1, alarm.EXIT_CODE}),  # the latter where an orderly end takes longer than the lease
+    ],
     ids=["killed", "frozen", "partitioned"],
 )
 def test_a_lost_leader_is_followed_within_15_s_and_writes_no_more(
-    local_cluster: LocalCluster, pair: Pair, proxy: Proxy, bare: Space, harm: Deed, heal: Deed, code: int
+    local_cluster: LocalCluster, pair: Pair, proxy: Proxy, bare: Space, harm: Deed, heal: Deed, codes: set[int]
 ) -> None:
     first, second = pair
     name = f"with-{harm.__name__}"
@@ -140,11 +147,17 @@ def test_a_lost_leader_is_followed_within_15_s_and_writes_no_more(
         eventually(lambda: second.leads, promised=TAKEOVER)
         holder = bare.get("lease/kato-operator")["spec"]["holderIdentity"]
         heal(first, proxy)
-        assert first.wait() == code
+        assert first.wait() in codes
         eventually(lambda: second.metric("kato_operator_writes_total") > 2, timeout=PATIENCE)
     assert bare.get("lease/kato-operator")["spec"]["holderIdentity"] == holder
     wrote_only_while_it_held_the_lease(local_cluster, first)
     eventually(lambda: bare.get(f"service/kato-{name}")["spec"]["ports"][0]["port"] == 8000, promised=PROMISED)
+
+
+def test_the_end_of_the_lease_ends_the_first_process_of_a_container_too() -> None:
+    program = "import time; from kato_operator.alarm import end_in; end_in(0.2); time.sleep(60)"
+    first = ["unshare", "--pid", "--fork", sys.executable, "-c", program]
+    assert subprocess.run(first, timeout=60, check=False).returncode == alarm.EXIT_CODE
 
 
 def test_an_orderly_end_is_followed_at_once(pair: Pair, bare: Space) -> None:

@@ -8,6 +8,7 @@ clocks, so that no two clocks need agree (spec: operator.md, "One writer").
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,9 +78,8 @@ class Election:
             NotLeader: someone else holds it, or it ran out without a renewal.
         """
         while True:
-            await asyncio.sleep(self.retry_seconds)
-            await self._try(self._renew)
-            self._fence.time_left()
+            await asyncio.sleep(min(self.retry_seconds, self._fence.time_left()))
+            await self._try(self._renew, within=self._fence.time_left())
 
     async def release(self) -> None:
         """Give the Lease away, so that another replica need not wait for it to run out."""
@@ -90,10 +90,10 @@ class Election:
         self._fence.close()
         await self._try(self._give_up)
 
-    async def _try(self, step: Callable[[], Awaitable[bool]]) -> bool:
-        """Take one step; what fails for now counts as not done."""
+    async def _try(self, step: Callable[[], Awaitable[bool]], *, within: float = math.inf) -> bool:
+        """Take one step, in no more than `within` seconds; what fails for now counts as not done."""
         try:
-            async with asyncio.timeout(2 * self.retry_seconds):
+            async with asyncio.timeout(min(within, 2 * self.retry_seconds)):
                 return await step()
         except Conflict:
             return False

@@ -17,16 +17,29 @@ class NotLeader(Transient):
 
 
 class Fence:
-    """A deadline on the monotonic clock, in seconds; writes must end before it."""
+    """A deadline on the monotonic clock, in seconds; writes must end before it.
 
-    def __init__(self, monotonic: Callable[[], float], *, margin: float = 1.0) -> None:
+    `end_in` is told in how many seconds the lease runs out, for whoever then ends the process, and the writes that it
+    still has before it.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        *,
+        margin: float = 1.0,
+        end_in: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self._monotonic = monotonic
         self._margin = margin
+        self._end_in = end_in
         self._deadline = -math.inf
 
     def extend(self, deadline: float) -> None:
         """Allow writes until `deadline`."""
         self._deadline = deadline
+        if math.isfinite(deadline):
+            self._end_in(deadline - self._monotonic())
 
     def close(self) -> None:
         """Allow no more writes."""
