@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from kato_operator.alarm import end_in
+from kato_operator.alarm import Alarm
 from kato_operator.clock import SystemClock
 from kato_operator.cluster.kube import KubeCluster
 from kato_operator.cluster.lease import Election, lease_of
@@ -82,10 +82,14 @@ class Stop:
 
 
 async def run(settings: OperatorSettings) -> int:
-    """Run until a signal or a failure; return the exit code: 0, or 1 when a fresh process should take over."""
+    """Run until a signal or a failure; return the exit code: 0, or 1 when a fresh process should take over.
+
+    A leader that cannot look at the time is ended with `alarm.EXIT_CODE` when its lease runs out.
+    """
     gc.set_threshold(*COLLECTION_THRESHOLDS)
     stop, clock, cache = Stop(), SystemClock(), Cache()
-    fence = Fence(clock.monotonic, end_in=end_in)
+    alarm = Alarm()
+    fence = Fence(clock.monotonic, end_at=alarm.end_at)
     queue = WorkQueue(lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
     limit = PROOFS_MISSED * settings.resync_seconds
     telemetry = Telemetry(queue, cache, clock.monotonic, watch_limit=limit)
@@ -99,7 +103,7 @@ async def run(settings: OperatorSettings) -> int:
         watches = Watches(rest.credentials, settings.watch_namespaces, stop.install, cluster.may_read)
         lead = leader.lead(watches.run)
         if settings.leader_election:
-            return await _elected(_election(settings, rest, fence, clock), stop, telemetry, lead)
+            return await _elected(_election(settings, rest, fence, clock), alarm, stop, telemetry, lead)
         fence.extend(math.inf)
         return await _leading(stop, telemetry, lead)
 
@@ -110,7 +114,9 @@ def _election(settings: OperatorSettings, rest: Rest, fence: Fence, clock: Syste
     return Election(rest, lease, fence, clock)
 
 
-async def _elected(election: Election, stop: Stop, telemetry: Telemetry, lead: Coroutine[None, None, None]) -> int:
+async def _elected(
+    election: Election, alarm: Alarm, stop: Stop, telemetry: Telemetry, lead: Coroutine[None, None, None]
+) -> int:
     """Lead once the lease is won, for as long as it holds; give it away at the end."""
     if await _until_first(stopped=stop.wait(), won=election.win()) == "stopped":
         lead.close()
@@ -118,7 +124,8 @@ async def _elected(election: Election, stop: Stop, telemetry: Telemetry, lead: C
     try:
         return await _leading(stop, telemetry, lead, lost=election.hold())
     finally:
-        await election.release()
+        if await election.release():
+            alarm.call_off()
 
 
 async def _leading(

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 
 from kato_operator.clock import SystemClock
 from kato_operator.cluster.kube import KubeCluster
 from kato_operator.cluster.lease import Election, lease_of
-from kato_operator.cluster.rest import Rest, connect
+from kato_operator.cluster.rest import connect
 from kato_operator.desired.kinds import PROCESSOR, Manifest
 from kato_operator.reconcile.cache import Cache
 from kato_operator.reconcile.fence import Fence
@@ -24,7 +26,7 @@ from kato_operator.reconcile.ports import Conflict, NotServed
 from kato_operator.reconcile.retention import goes_along, retain
 from kato_operator.settings import OperatorSettings
 
-# For how long the operator is kept from writing while the hook works, in seconds.
+# How long the Lease holds once the hook has ended, in seconds: long enough for helm to end the operator.
 SEIZED_SECONDS = 30.0
 
 log = structlog.get_logger()
@@ -39,24 +41,35 @@ async def release_finalizers(settings: OperatorSettings) -> None:
     clock = SystemClock()
     fence = Fence(clock.monotonic)
     async with await connect() as rest:
-        if settings.leader_election:
-            await _seize(settings, rest, fence, clock, SEIZED_SECONDS)
-            await asyncio.sleep(settings.lease_seconds)
-        fence.extend(math.inf)
         cluster = KubeCluster(rest, fence, settings.watch_namespaces)
-        while held := await _held(cluster):
-            for body in held:
-                await _release(cluster, body)
-        await Rights(cluster, Cache(), settings.watch_namespaces, settings.role_binding).settle()
-        if settings.leader_election:
-            # Long enough for helm to end the operator, short for an installation that comes right afterwards.
-            await _seize(settings, rest, fence, clock, settings.lease_seconds)
+        if not settings.leader_election:
+            fence.extend(math.inf)
+            await _release_all(cluster, settings)
+            return
+        lease = lease_of(settings.namespace, settings.lease_name, settings.pod_name, SEIZED_SECONDS)
+        async with _seized(Election(rest, lease, fence, clock)):
+            await asyncio.sleep(settings.lease_seconds)  # whoever held it may write until then
+            await _release_all(cluster, settings)
 
 
-async def _seize(settings: OperatorSettings, rest: Rest, fence: Fence, clock: SystemClock, seconds: float) -> None:
-    """Take the Lease, whoever holds it, for so many seconds."""
-    lease = lease_of(settings.namespace, settings.lease_name, settings.pod_name, seconds)
-    await Election(rest, lease, fence, clock).seize()
+@asynccontextmanager
+async def _seized(election: Election) -> AsyncIterator[None]:
+    """Take the Lease, whoever holds it, and renew it until the block ends: an operator that was ended comes back."""
+    await election.seize()
+    holding = asyncio.create_task(election.hold())
+    try:
+        yield
+    finally:
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+
+
+async def _release_all(cluster: KubeCluster, settings: OperatorSettings) -> None:
+    """Take our finalizer off everything, until a look finds it nowhere."""
+    while held := await _held(cluster):
+        for body in held:
+            await _release(cluster, body)
+    await Rights(cluster, Cache(), settings.watch_namespaces, settings.role_binding).settle()
 
 
 async def _held(cluster: KubeCluster) -> list[Manifest]:

@@ -55,7 +55,7 @@ class Election:
 
     @property
     def retry_seconds(self) -> float:
-        """How long to wait between two tries, as holder or not."""
+        """How long after a try the next one begins, as holder or not."""
         return self._lease.seconds / 5
 
     async def win(self) -> None:
@@ -77,18 +77,21 @@ class Election:
         Raises:
             NotLeader: someone else holds it, or it ran out without a renewal.
         """
+        pause = self.retry_seconds
         while True:
-            await asyncio.sleep(min(self.retry_seconds, self._fence.time_left()))
+            await asyncio.sleep(min(pause, self._fence.time_left()))
+            began = self._clock.monotonic()
             await self._try(self._renew, within=self._fence.time_left())
+            pause = max(0.0, began + self.retry_seconds - self._clock.monotonic())
 
-    async def release(self) -> None:
-        """Give the Lease away, so that another replica need not wait for it to run out."""
+    async def release(self) -> bool:
+        """Give the Lease away, so that another replica need not wait for it to run out; say whether that was done."""
         try:
             self._fence.time_left()
         except NotLeader:
-            return
+            return False
         self._fence.close()
-        await self._try(self._give_up)
+        return await self._try(self._give_up)
 
     async def _try(self, step: Callable[[], Awaitable[bool]], *, within: float = math.inf) -> bool:
         """Take one step, in no more than `within` seconds; what fails for now counts as not done."""

@@ -19,8 +19,7 @@ class NotLeader(Transient):
 class Fence:
     """A deadline on the monotonic clock, in seconds; writes must end before it.
 
-    `end_in` is told in how many seconds the lease runs out, for whoever then ends the process, and the writes that it
-    still has before it.
+    `end_at` is told the deadline each time, to end the process then, whatever it is in the midst of.
     """
 
     def __init__(
@@ -28,18 +27,18 @@ class Fence:
         monotonic: Callable[[], float],
         *,
         margin: float = 1.0,
-        end_in: Callable[[float], None] = lambda seconds: None,
+        end_at: Callable[[float], None] = lambda deadline: None,
     ) -> None:
         self._monotonic = monotonic
         self._margin = margin
-        self._end_in = end_in
+        self._end_at = end_at
         self._deadline = -math.inf
 
     def extend(self, deadline: float) -> None:
         """Allow writes until `deadline`."""
         self._deadline = deadline
         if math.isfinite(deadline):
-            self._end_in(deadline - self._monotonic())
+            self._end_at(deadline)
 
     def close(self) -> None:
         """Allow no more writes."""

@@ -23,6 +23,7 @@ from kato_operator.reconcile.fence import Fence
 from kato_spec.keys import MONGODB_COLLECTIONS
 
 CONNECT_SECONDS = 2.0
+ENDING_SECONDS = 1.0  # for work that was given up
 BATCH = 1000  # keys in one command
 
 
@@ -50,6 +51,7 @@ async def _tried(what: str, work: Awaitable[None], seconds: float) -> str | None
         done, _ = await asyncio.wait([doing], timeout=seconds)
     finally:
         doing.cancel()
+        await asyncio.wait([doing], timeout=ENDING_SECONDS)
     if not done:
         return f"{what} (no answer in {seconds:.0f} s)"
     try:

@@ -108,7 +108,7 @@ class OperatorProcess:
             "role_binding": ACCOUNT,
             "host": "127.0.0.1",
             "port": 0,
-            "lease_seconds": 10,
+            "lease_seconds": 30,
             **settings,
         }
         self._settings: dict[str, object] = values
@@ -127,7 +127,7 @@ class OperatorProcess:
 
     def run_to_end(self, command: str) -> None:
         """Run another command of the program, with the same rights and settings."""
-        subprocess.run(self._command(command), check=True, timeout=60)
+        subprocess.run(self._command(command), check=True, timeout=180)
 
     def _command(self, command: str) -> list[str]:
         settings = [f"KATO_OPERATOR_{name.upper()}={value}" for name, value in self._settings.items()]
@@ -154,7 +154,7 @@ class OperatorProcess:
     def ask(self, path: str) -> httpx.Response:
         """Return what it answers on its own port."""
         with self._cluster.entered():
-            return http.get(f"http://127.0.0.1:{self._port()}{path}", timeout=10)
+            return http.get(f"http://127.0.0.1:{self._port()}{path}")
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of a metric over the series that have `labels`; 0 when there is none."""
