@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ class LiveParameters:
     def __init__(self, store: SessionStore, events: Events) -> None:
         self.record: ParametersRecord | None = None
         self._store, self._events = store, events
+        # What was read of the store is live before anything else is read or written: no older record comes last.
+        self._turn = asyncio.Lock()
         self._values: Mapping[str, Any] = {}
         self._resolved: dict[bytes, Parameters] = {}
 
@@ -31,11 +34,12 @@ class LiveParameters:
         Raises:
             InvalidParameters: naming every bad value; what was live stays so.
         """
-        record = await self._store.parameters()
-        if record == self.record:
-            return False
-        self._go_live(record)
-        return True
+        async with self._turn:
+            record = await self._store.parameters()
+            if record == self.record:
+                return False
+            self._go_live(record)
+            return True
 
     async def put(self, record: ParametersRecord) -> None:
         """Make `record` live; the same generation again changes nothing, another uid always counts as newer.
@@ -44,16 +48,11 @@ class LiveParameters:
             StaleGeneration: a newer generation of the same uid is live.
             InvalidParameters: naming every bad value; nothing of the record is live then.
         """
-        live = self.record
-        if live and live.uid == record.uid:
-            if record.generation < live.generation:
+        async with self._turn:
+            live = self.record
+            if live and live.uid == record.uid and record.generation < live.generation:
                 raise StaleGeneration(record.generation, live.generation)
-            if record.generation == live.generation:
-                return
-        parse_overrides(record.parameters)
-        await self._store.save_parameters(record)
-        if record != self.record:  # it has not been loaded in the meantime
-            self._go_live(record)
+            await self._renew(record)
 
     async def offer(self, record: ParametersRecord) -> None:
         """Make `record` live unless the live one is of the same uid and as new or newer.
@@ -61,8 +60,17 @@ class LiveParameters:
         Raises:
             InvalidParameters: naming every bad value.
         """
-        if not (self.record and self.record.uid == record.uid and self.record.generation >= record.generation):
-            await self.put(record)
+        async with self._turn:
+            await self._renew(record)
+
+    async def _renew(self, record: ParametersRecord) -> None:
+        """Store a record and make it live, unless the live one is of the same uid and as new or newer."""
+        live = self.record
+        if live and live.uid == record.uid and live.generation >= record.generation:
+            return
+        parse_overrides(record.parameters)
+        await self._store.save_parameters(record)
+        self._go_live(record)
 
     def resolve(self, overrides: Mapping[str, Any]) -> Parameters:
         """Lay a session's overrides over the processor's parameters."""
