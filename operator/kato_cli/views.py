@@ -18,7 +18,7 @@ from kato_spec.errors import Transient
 from kato_spec.keys import child_name
 from kato_spec.records import StateRecord
 
-_ANSWER_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
 _COLUMNS = {
     "ID": "id",
     "NAME": "name",

@@ -15,11 +15,12 @@ from pathlib import Path
 import psutil
 
 from kato_operator.local.home import Home
-from kato_spec.errors import Rejected
+from kato_spec.errors import Rejected, Transient
 from kato_spec.keys import child_name
 
 STOP_WITHIN = 5.0
 _KILLED_BEFORE = 1.0
+_GONE_WITHIN = 30.0  # a killed process ends at once, but for one that waits for a disk
 _POLL_SECONDS = 0.02
 # Start times come from ticks since boot and the wall clock, and are read a little differently each time; after a step
 # of the clock `found_at` tells.
@@ -105,12 +106,16 @@ def stop(identities: Iterable[Identity], *, within: float = STOP_WITHIN) -> None
     """End these processes: asked first, killed a second before `within` ends; then all are gone.
 
     One that is gone already, or whose PID another program has, is left alone.
+
+    Raises:
+        Transient: one does not end though it was killed: it waits for a disk.
     """
     running = [process for identity in identities if (process := _same(identity))]
     _each(running, "terminate")
     stubborn = _left(running, within - _KILLED_BEFORE)
     _each(stubborn, "kill")
-    _left(stubborn, _KILLED_BEFORE)
+    if undead := _left(stubborn, _GONE_WITHIN):
+        raise Transient(f"process {undead[0].pid} was killed and has not ended in {_GONE_WITHIN:g} s: try again")
 
 
 def discover(home: Home) -> Iterator[Found]:

@@ -21,7 +21,7 @@ from kato_spec.errors import Rejected, Transient
 from kato_spec.keys import child_name
 
 VERSION = 1
-LOCK_SECONDS = 30.0
+LOCK_SECONDS = 120.0
 Notice = Callable[[str], None]
 Status = Literal["starting", "running", "stopping"]
 
