@@ -118,4 +118,7 @@ class Monitor:
 def summary(points: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return count, least, greatest and mean of points, of which there is at least one."""
     values = [point["value"] for point in points]
-    return {"count": len(values), "min": min(values), "max": max(values), "avg": statistics.fmean(values)}
+    least, greatest = min(values), max(values)
+    # The mean of equal floats may miss them by a rounding.
+    mean = min(max(statistics.fmean(values), least), greatest)
+    return {"count": len(values), "min": least, "max": greatest, "avg": mean}
