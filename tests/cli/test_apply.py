@@ -15,6 +15,7 @@ from tests.support import http
 from tests.support.cli import QUICKSTART, Kato, fields
 from tests.support.eventually import eventually
 from tests.support.manifests import invalid
+from tests.support.stores.server import free_port
 
 PROCESSOR = """\
 apiVersion: kato.dev/v1alpha1
@@ -160,9 +161,7 @@ def test_the_port_of_the_manifest_a_move_and_a_change_of_it(kato: Kato) -> None:
         assert f", port {taken} was taken)" in kato("apply", "-f", file).out
     assert " unchanged (" in kato("apply", "-f", file).out
     before = kato.registry()["a"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        other = probe.getsockname()[1]
+    other = free_port()
     kato.write("f.yaml", text + f"  port: {other}\n")
     assert kato("apply", "-f", file).out == f"katoprocessor.kato.dev/a configured (http://127.0.0.1:{other})\n"
     assert kato.registry()["a"]["pid"] != before["pid"]

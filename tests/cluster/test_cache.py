@@ -46,7 +46,7 @@ def builds(go_on: Path) -> int:
 def test_two_racing_builds_give_one_result(tmp_path: Path) -> None:
     cache, go_on = tmp_path / "cache", tmp_path / "go-on"
     racers = [builder(cache, go_on) for _ in range(2)]
-    eventually(lambda: builds(go_on) == 1)
+    eventually(lambda: builds(go_on) == 1, timeout=60)
     go_on.touch()
     outputs = [racer.communicate(timeout=60) for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0], outputs
@@ -58,7 +58,7 @@ def test_two_racing_builds_give_one_result(tmp_path: Path) -> None:
 def test_a_build_that_was_cut_off_is_done_again_from_the_start(tmp_path: Path) -> None:
     cache, go_on = tmp_path / "cache", tmp_path / "go-on"
     cut_off = builder(cache, go_on)
-    eventually(lambda: builds(go_on) == 1)
+    eventually(lambda: builds(go_on) == 1, timeout=60)
     cut_off.send_signal(signal.SIGKILL)
     cut_off.communicate()
     assert not (cache / "slow" / "1").exists()

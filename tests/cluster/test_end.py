@@ -67,7 +67,7 @@ def with_a_pod(cluster: LocalCluster) -> Traces:
     manifest = with_volume(pod("default", "sleeper", PAUSE_IMAGE, ["/pause"]), "data", "/data", 10001)
     eventually(lambda: "default" in cluster.kubectl("get", "serviceaccounts"))
     cluster.apply(manifest)
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=100s")
     seen = traces(cluster)
     assert len(seen.processes()) >= len(cluster.box.programs)
     assert len({name for name in seen.namespaces if name.startswith("net:")}) == 2, "the node's and the pod's"
@@ -125,7 +125,7 @@ def test_the_holder_is_known_by_the_program_it_runs_now(tmp_path: Path) -> None:
     assert process.stdin is not None
     process.stdin.write("go on\n")
     process.stdin.flush()
-    assert eventually(lambda: find_holder(tmp_path)) == process.pid
+    assert eventually(lambda: find_holder(tmp_path), timeout=60) == process.pid
     close_box(tmp_path)
     process.communicate()
     assert find_holder(tmp_path) is None
@@ -165,7 +165,7 @@ def test_a_test_session_that_is_told_to_end_ends_its_cluster(harness: Harness, n
     test = "tests/cluster/test_node.py::test_the_audit_log_tells_who_wrote_what"
     process = harness("-m", "pytest", "-p", "no:cacheprovider", test)
     run = runs.RUNS / f"test-{process.pid}"
-    eventually(half_way(run.name), timeout=60)
+    eventually(half_way(run.name), timeout=120)
     seen = Traces(frozenset(), (str(run),), f"kato-{run.name}")
     process.send_signal(number)
     process.communicate(timeout=120)

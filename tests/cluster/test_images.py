@@ -49,7 +49,7 @@ def test_an_image_runs_restricted_and_holds_no_build_tools(
 ) -> None:
     image = next(image for image in project_images if image.name.startswith(f"{name}:"))
     cluster.apply(pod(namespace, "p", image.name, WAIT))
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/p", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/p", "--timeout=100s")
     script = f"import shutil; print([tool for tool in {BUILD_TOOLS!r} if shutil.which(tool)])"
     assert cluster.kubectl("-n", namespace, "exec", "p", "--", "python", "-c", script).strip() == "[]"
     with pytest.raises(CommandFailed, match="No module named pip"):
@@ -65,7 +65,7 @@ def test_the_services_image_serves(cluster: Cluster, namespace: str, project_ima
     server = pod(namespace, "server", project_images[0].name, [])
     del server["spec"]["containers"][0]["command"]  # what the image itself runs
     cluster.apply(server, service(namespace, "server", 8000), pod(namespace, "client", project_images[0].name, WAIT))
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/client", "--timeout=100s")
     ping = "import urllib.request; print(urllib.request.urlopen('http://server:8000/ping').read().decode())"
 
     def answer() -> str:

@@ -21,7 +21,7 @@ TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where a 
 
 def run_pod(cluster: Cluster, manifest: dict[str, object], namespace: str, name: str) -> None:
     cluster.apply(manifest)
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=100s")
 
 
 def in_pod(cluster: Cluster, namespace: str, name: str, script: str) -> str:
@@ -161,4 +161,4 @@ def test_the_audit_log_tells_who_wrote_what(local_cluster: LocalCluster, namespa
             if event["verb"] == "create" and event.get("objectRef", {}).get("name") == "noted"
         ]
 
-    assert eventually(written_by) == ["admin"]
+    assert eventually(written_by, timeout=60) == ["admin"]

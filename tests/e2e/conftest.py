@@ -59,6 +59,7 @@ def bundled(release: Release, store_images: None, space: Space) -> Iterator[Spac
     release.install("--set", "networkPolicy.enabled=true")
     (command,) = (line for line in typed((ROOT / "docs/install.md").read_text()) if "stores.bundled" in line)
     release.type(command)
+    release.settle()
     yield space
     space.kubectl("delete", "kproc", "--all", "--timeout=100s")
     release.install()

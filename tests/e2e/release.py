@@ -9,11 +9,13 @@ from typing import Final
 
 from tests.support.cluster import pods
 from tests.support.cluster.cluster import Cluster
+from tests.support.eventually import eventually
 
 ROOT: Final = Path(__file__).parents[2]
 CHART: Final = ROOT / "charts" / "kato-operator"
 NAME: Final = "kato-operator"
 NAMESPACE: Final = "kato-system"
+OPERATOR: Final = "app.kubernetes.io/component=operator"
 STORES: Final = "app.kubernetes.io/component in (mongodb, redis)"
 
 
@@ -33,7 +35,19 @@ class Release:
         # The definitions may be there from elsewhere, such as `kato-operator crds`.
         # Given no values, helm would take those of the release before it.
         words = ("--install", "--reset-values", "--take-ownership", "--wait", "--timeout", "3m")
-        return self.helm("upgrade", str(chart), *words, *flags)
+        said = self.helm("upgrade", str(chart), *words, *flags)
+        self.settle()
+        return said
+
+    def settle(self) -> None:
+        """Wait until the operator before has ended: helm waits for the one that follows, which may not lead yet."""
+
+        def settled() -> bool:
+            found = self.cluster.objects.listing(NAMESPACE, "pods", OPERATOR)
+            wanted: int = self.cluster.objects.get(NAMESPACE, f"deployment/{NAME}")["spec"]["replicas"]
+            return len(found) == wanted
+
+        eventually(settled, timeout=120, interval=0.5)
 
     def uninstall(self) -> str:
         """Uninstall the chart and wait until it is gone."""

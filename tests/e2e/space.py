@@ -25,7 +25,7 @@ WAIT_FOR_EVER = ["python3", "-c", "import signal; signal.pause()"]
 CALL = """
 import json, sys, httpx
 method, url, body = sys.argv[1:]
-with httpx.Client(transport=httpx.HTTPTransport(retries=5, verify=False), timeout=30) as client:
+with httpx.Client(transport=httpx.HTTPTransport(retries=7, verify=False), timeout=30) as client:
     answer = client.request(method, url, json=json.loads(body))
 print(json.dumps([answer.status_code, answer.json()]))
 """

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.e2e.space import Space, processor
+from tests.e2e.space import STARTED, Space, processor
 from tests.support.cluster.cluster import Cluster
+from tests.support.eventually import eventually
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tokens"}, "stringData": {"tokens": "sesame"}}
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
+IMAGE_TROUBLES = {"ErrImagePull", "ImagePullBackOff"}
 NO_IMAGE = "127.0.0.1:9/service:none"  # refused at once: how long a name is looked up is not ours to promise
 
 
@@ -18,8 +20,19 @@ def ephemeral(name: str, **spec: object) -> dict[str, Any]:
     return processor(name, storage={"embedded": {"ephemeral": True}}, **spec)
 
 
+def waiting(space: Space, name: str) -> set[str]:
+    """Return what the kubelet says of the containers of a processor that wait: how soon is not ours to promise."""
+    statuses = [
+        status
+        for pod in space.listing("pods", f"kato.dev/processor={name}")
+        for status in pod["status"].get("containerStatuses", [])
+    ]
+    return {status["state"]["waiting"]["reason"] for status in statuses if "waiting" in status["state"]}
+
+
 def test_missing_secret(space: Space) -> None:
     space.apply(ephemeral("locked", auth={"tokensSecretRef": {"name": "tokens"}}))
+    eventually(lambda: "CreateContainerConfigError" in waiting(space, "locked"), timeout=STARTED)
     condition = space.reaches("kproc/locked", "ConfigMissing")
     assert "tokens" in condition["message"]
     space.apply(SECRET)
@@ -52,6 +65,7 @@ def make_storage(cluster: Cluster, name: str) -> None:
 
 def test_image_that_does_not_exist(space: Space) -> None:
     space.apply(ephemeral("faceless", image=NO_IMAGE))
+    eventually(lambda: IMAGE_TROUBLES & waiting(space, "faceless"), timeout=STARTED)
     condition = space.reaches("kproc/faceless", "ImagePullBackOff")
     assert NO_IMAGE in condition["message"]
     space.apply(ephemeral("faceless"))
@@ -73,4 +87,5 @@ def test_name_taken_by_a_foreign_object(space: Space) -> None:
 def test_a_bad_object_does_not_hold_up_a_good_one(space: Space) -> None:
     space.apply(ephemeral("bad", image=NO_IMAGE), ephemeral("good"))
     space.wait("kproc/good")
+    eventually(lambda: IMAGE_TROUBLES & waiting(space, "bad"), timeout=STARTED)
     space.reaches("kproc/bad", "ImagePullBackOff")

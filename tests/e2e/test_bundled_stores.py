@@ -101,8 +101,12 @@ def test_the_stores_pods_may_be_replaced(shared: Space, release: Release) -> Non
     home.kubectl("delete", "pods", "--selector", STORES, "--wait=false")  # kubectl may wait for the ones that follow
     eventually(lambda: are_replaced(home.listing("pods", STORES), before), timeout=2 * STARTED)
     for pod in pods(shared):
-        eventually(lambda pod=pod: shared.ask("GET", f"{at(pod)}/readyz")[0] == 200, timeout=STARTED)
-        assert learned(shared, pod) == known
+        eventually(lambda pod=pod: is_ready(shared, pod) and learned(shared, pod) == known, timeout=STARTED)
+
+
+def is_ready(space: Space, pod: Json) -> bool:
+    """Say whether a pod answers for its stores too."""
+    return bool(space.ask("GET", f"{at(pod)}/readyz")[0] == 200)
 
 
 def are_replaced(found: list[Json], before: set[str]) -> bool:

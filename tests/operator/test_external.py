@@ -264,11 +264,11 @@ def test_stores_that_are_away_hold_nothing_up_and_the_sweep_follows(
     database, prefix = database_name(shared.namespace, "left"), key_prefix(shared.namespace, "lost")
     stores.mongo.stop()
     shared.kubectl("delete", "kproc/left", "--timeout=60s")
-    assert left_of(shared, "left") == [f"MongoDB database {database}"]
+    assert f"MongoDB database {database}" in left_of(shared, "left")
     stores.mongo.start()
     stores.redis.stop()
     shared.kubectl("delete", "kproc/lost", "--timeout=60s")
-    assert left_of(shared, "lost") == [f"Redis keys {prefix}*"]
+    assert f"Redis keys {prefix}*" in left_of(shared, "lost")
     stores.redis.start()
     for name in ("left", "lost"):
         eventually(lambda name=name: shared.find(f"configmap/kato-{name}.memory") is None, timeout=PATIENCE)

@@ -92,7 +92,7 @@ def test_it_sees_what_changed_after_its_watches_were_cut(
 ) -> None:
     come_true(operator, lambda: leads(operator))
     space.processor("broad", suspend=True)
-    eventually(lambda: children(space, "broad") == CHILDREN, promised=PROMISED)
+    come_true(operator, lambda: children(space, "broad") == CHILDREN)
     proxy.harm(watches=watches)
     proxy.harm()
     space.kubectl("delete", "service/kato-broad")
@@ -107,7 +107,7 @@ def test_an_api_server_that_is_unreachable_for_30_s(
 ) -> None:
     come_true(operator, lambda: leads(operator))
     space.processor("broad", suspend=True)
-    eventually(lambda: children(space, "broad") == CHILDREN, promised=PROMISED)
+    come_true(operator, lambda: children(space, "broad") == CHILDREN)
     before, began = proxy.requests, time.monotonic()
     proxy.harm(mode=mode)
     space.kubectl("delete", "service/kato-broad")

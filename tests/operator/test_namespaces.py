@@ -61,7 +61,7 @@ def test_a_namespace_that_is_deleted_ends_and_holds_up_no_other(
         is_looked_after(other, name, DELETED)
     volumes = other.kubectl("get", "pvc", "-o", "name").split()
     assert len(volumes) == 3
-    space.cluster.kubectl("delete", "namespace", other.namespace, "--timeout=90s")
+    space.cluster.kubectl("delete", "namespace", other.namespace, "--timeout=280s", timeout=300)
     is_looked_after(space, "kept")
     proxy.harm(watches="cut")
     proxy.harm()

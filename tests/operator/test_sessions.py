@@ -94,7 +94,7 @@ def test_its_configuration_is_owned_key_by_key(broad: Space) -> None:
 
 
 def test_expiry_is_noticed_within_2_s_and_the_object_removes_itself(broad: Space) -> None:
-    session = active(broad, "short", ttlSeconds=5, removeAfterExpirySeconds=5)
+    session = active(broad, "short", ttlSeconds=5, removeAfterExpirySeconds=20)
     broad.reaches("ksess/short", "Expired", "True", within=5 + NOTICED + SLACK)
     status = broad.get("ksess/short")["status"]
     (condition,) = [item for item in status["conditions"] if item["type"] == "Expired"]
@@ -102,20 +102,20 @@ def test_expiry_is_noticed_within_2_s_and_the_object_removes_itself(broad: Space
     assert late <= STRETCH * (NOTICED + 1)  # both are cut to whole seconds
     assert status["phase"] == "Expired"
     assert not exists(broad, session)
-    eventually(lambda: broad.find("ksess/short") is None, promised=5 + PROMISED)
+    eventually(lambda: broad.find("ksess/short") is None, promised=20 + PROMISED)
 
 
 def test_a_session_in_use_lives_on(broad: Space) -> None:
-    session = active(broad, "used", ttlSeconds=10)
+    session = active(broad, "used", ttlSeconds=20)
     began = time.monotonic()
 
     def used_for_long() -> bool:
         broad.ask("POST", "broad", f"/sessions/{session}/observe", {"strings": ["a"]})
         assert broad.get("ksess/used")["status"]["phase"] == "Active"
-        return time.monotonic() - began > 15
+        return time.monotonic() - began > 25
 
-    eventually(used_for_long, timeout=30, interval=1)
-    broad.reaches("ksess/used", "Expired", "True", within=10 + NOTICED + SLACK)
+    eventually(used_for_long, timeout=90, interval=1)
+    broad.reaches("ksess/used", "Expired", "True", within=20 + NOTICED + SLACK)
 
 
 def test_renew_puts_a_new_session_in_its_place(broad: Space) -> None:

@@ -45,7 +45,7 @@ def until(socket: ClientConnection, last: Callable[[dict[str, Any]], bool]) -> l
 
 @contextmanager
 def listen(service: ServiceProcess) -> Iterator[ClientConnection]:
-    with connect(f"ws://127.0.0.1:{service.port}/ws/events", open_timeout=WITHIN) as socket:
+    with connect(f"ws://127.0.0.1:{service.port}/ws/events", open_timeout=WITHIN, max_queue=None) as socket:
         assert heard(socket)["event_type"] == "state.snapshot"
         yield socket
 
@@ -187,7 +187,7 @@ def test_changed_parameters_wake_the_others(replicas: Replicas) -> None:
 
 def system_status(service: ServiceProcess) -> str:
     """Return the status in the snapshot that a new listener gets."""
-    with connect(f"ws://127.0.0.1:{service.port}/ws/events", open_timeout=WITHIN) as socket:
+    with connect(f"ws://127.0.0.1:{service.port}/ws/events", open_timeout=WITHIN, max_queue=None) as socket:
         status: str = heard(socket)["data"]["system_status"]["status"]
         return status
 

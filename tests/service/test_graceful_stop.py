@@ -35,12 +35,12 @@ class Client:
 
     def run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=60)
-        free = time.monotonic()
+        busy = time.monotonic()  # when the connection surely was not idle for the last time
         while True:
             try:
                 if connection.sock is None:
                     connection.connect()
-                    free = time.monotonic()
+                    busy = time.monotonic()
             except ConnectionError:
                 return
             sent = None
@@ -50,9 +50,9 @@ class Client:
                 sent = time.monotonic()
                 answer = connection.getresponse()
                 answer.read()
-                free = time.monotonic()
+                busy = sent
             except (OSError, http.client.HTTPException) as error:
-                if (sent or time.monotonic()) - free > IDLE_SECONDS:
+                if (sent or time.monotonic()) - busy > IDLE_SECONDS:
                     self.starved = True
                     connection.close()
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import sqlite3
@@ -10,7 +11,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -149,18 +149,26 @@ def test_it_stops_when_asked_and_finishes_what_is_in_flight(processes: Processes
     with service.client() as api:
         session_id = api.post("/sessions", json={"user_id": "u"}).json()["session_id"]
     observations = [{"strings": [f"w{i * k % 61}" for k in range(1, 9)]} for i in range(400)]
-    answers: list[httpx.Response] = []
+    sent: list[str] = []
+    answers: list[int] = []
 
     def ask() -> None:
-        with service.client() as own:
-            path = f"/sessions/{session_id}/observe-sequence"
-            answers.append(own.post(path, json={"observations": observations, "learn_after_each": True}))
-            answers.append(own.post(f"/sessions/{session_id}/predictions", json={"stm": [["w1"], ["w2"], ["w3"]]}))
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+        for what, body in (
+            ("observe-sequence", {"observations": observations, "learn_after_each": True}),
+            ("predictions", {"stm": [["w1"], ["w2"], ["w3"]]}),
+        ):
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", f"/sessions/{session_id}/{what}", json.dumps(body), headers)
+            sent.append(what)
+            answer = connection.getresponse()
+            answer.read()
+            answers.append(answer.status)
 
     asking = threading.Thread(target=ask)
     asking.start()
-    eventually(lambda: answers, timeout=60)
+    eventually(lambda: len(sent) == 2, timeout=60)
     assert service.stop() == 0
     asking.join()
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers == [200, 200]
     assert [line["event"] for line in service.lines()][-1] == "stopped"

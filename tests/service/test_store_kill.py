@@ -144,10 +144,12 @@ def run(two: Replicas, end: Callable[[], None], start: Callable[[], None], times
     return f"{times} ends, {sum(expected.values())} learnings and {observed} observations, each there exactly once"
 
 
+@pytest.mark.timeout(900)
 def test_redis_is_killed_twenty_times(two: Replicas, record_property: Record) -> None:
     record_property("survived", run(two, two.stores.redis.kill, two.stores.redis.start, 20))
 
 
+@pytest.mark.timeout(900)
 def test_mongodb_is_stopped_twenty_times(two: Replicas, record_property: Record) -> None:
     record_property("survived", run(two, two.stores.mongo.stop, two.stores.mongo.start, 20))
 

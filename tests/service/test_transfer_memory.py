@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import pytest
 
 from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.replicas import Replicas
 
+pytestmark = pytest.mark.timeout(900)
 Processes = Callable[..., ServiceProcess]
 SYMBOL = "x" * 900  # kept once by the index, written once an event by the file
 EVENTS, PATTERNS = 50, 2400
@@ -88,7 +90,7 @@ def test_a_replica_that_hears_of_a_long_import_needs_little_room(replicas: Repli
         before = Peak.of(other).forget()
         imported(api)
         with other.client() as asked:
-            eventually(lambda: exported(asked)[1] == PATTERNS + 3)
+            eventually(lambda: exported(asked)[1] == PATTERNS + 3, timeout=180)
         assert Peak.of(other).read() - before < HELD
 
 

@@ -14,18 +14,19 @@ T = TypeVar("T")
 # How long some process has waited for a CPU, or for a disk, so far (Linux, pressure stall information).
 PRESSURE: Final = (Path("/proc/pressure/cpu"), Path("/proc/pressure/io"))
 STRETCH: Final = 3.0
+ROOM: Final = 10.0  # seconds: on a busy machine even a promise of no work at all has so much
 
 
 class Deadline:
     """An end of waiting: `timeout` seconds of the clock, or `promised` seconds of a machine that is not overloaded.
 
     A promise is kept by an idle machine. Time in which processes had to wait for a CPU or a disk does not count, until
-    the promise is stretched threefold; where the kernel does not tell, it may be stretched at once.
+    the promise is stretched threefold, or by `ROOM`; where the kernel does not tell, it may be stretched at once.
     """
 
     def __init__(self, timeout: float, promised: float | None) -> None:
         self.seconds = timeout if promised is None else promised
-        self._room = 0.0 if promised is None else (STRETCH - 1) * promised
+        self._room = 0.0 if promised is None else max((STRETCH - 1) * promised, ROOM)
         self._began, self._stalls = time.monotonic(), stalled()
 
     def over(self) -> bool:

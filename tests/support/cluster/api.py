@@ -31,7 +31,7 @@ class Api:
             headers={"Authorization": f"Bearer {token}"},
             verify=ssl.create_default_context(cadata=authority),
             trust_env=False,
-            timeout=10,
+            timeout=60,
         )
 
     def ready(self) -> bool:

@@ -128,7 +128,7 @@ def start(starting: Starting, cluster: LocalCluster, slot: Slot, pause_image: Im
     starting.spawn("controller-manager", control.controller_manager(path, programs))
     starting.spawn("scheduler", control.scheduler(path, programs))
     starting.spawn("kubelet", node.kubelet(path, programs))
-    starting.spawn("proxy", node.proxy(path, programs))
+    starting.spawn("proxy", ["nice", "-n", "-10", *node.proxy(path, programs)])  # where connections go waits for it
     starting.spawn("coredns", node.coredns(path, programs))
     starting.spawn("volumes", [sys.executable, "-m", "tests.support.cluster.volumes", str(path)])
     starting.wait("Ready node", lambda: node_is_ready(admin))

@@ -73,9 +73,9 @@ def keep(api: Api, root: Path) -> None:
 def main(run: Path) -> None:
     """Keep the volumes of a run until the box closes. An API server that is away is waited for."""
     api = Api(run / "harness.conf")
-    api.create(CLASSES, storage_class())
     while True:
         try:
+            api.create(CLASSES, storage_class())
             keep(api, run / "volumes")
         except (httpx.TransportError, ClusterError) as error:
             sys.stderr.write(f"again in {PAUSE} s: {error}\n")

@@ -25,12 +25,12 @@ class Proxy:
     def harm(self, **faults: object) -> None:
         """Do this harm from now on, and no other; see `proxy.Faults`."""
         with self._cluster.entered():
-            http.put(f"{self.url}/faults", json=faults, timeout=10).raise_for_status()
+            http.put(f"{self.url}/faults", json=faults).raise_for_status()
 
     def seen(self, what: str) -> int:
         """Return how often something was seen: a method, `failures`, `broken`, `cut watches`."""
         with self._cluster.entered():
-            return int(http.get(f"{self.url}/faults", timeout=10).json().get(what, 0))
+            return int(http.get(f"{self.url}/faults").json().get(what, 0))
 
     @property
     def requests(self) -> int:

@@ -94,7 +94,7 @@ class Space:
         # Refused until kube-proxy, too, has heard of a pod that is Ready: tried again for some seconds.
         with (
             self.cluster.entered(),
-            httpx.Client(transport=httpx.HTTPTransport(retries=5, verify=False), timeout=30) as client,
+            httpx.Client(transport=httpx.HTTPTransport(retries=7, verify=False), timeout=30) as client,
         ):
             answer = client.request(method, f"http://{address}:8000{path}", json=body)
         assert answer.status_code == 200, (path, answer.text)

@@ -21,7 +21,7 @@ from tests.support.cluster.cache import CACHE, Part, ensure
 from tests.support.cluster.errors import ClusterError
 from tests.support.cluster.machine import install, missing_packages
 from tests.support.cluster.progress import run_logged
-from tests.support.stores.server import Server, StoresError
+from tests.support.stores.server import STARTING, Server, StoresError
 
 SOURCE = Path(__file__).parent / "mongo"
 MAIN = "MongoProtocolServer"
@@ -116,12 +116,12 @@ class MongoServer(Server):
             str(self.directory / "data.mv"),
         ]
 
-    def client(self) -> pymongo.MongoClient[dict[str, object]]:
-        """Return a client for the test's own looks and changes."""
-        return pymongo.MongoClient(self.url, serverSelectionTimeoutMS=1000)
+    def client(self, *, patience: float = STARTING) -> pymongo.MongoClient[dict[str, object]]:
+        """Return a client for the test's own looks and changes, which looks for the server for `patience` seconds."""
+        return pymongo.MongoClient(self.url, serverSelectionTimeoutMS=round(patience * 1000))
 
     def answers(self) -> bool:
-        with self.client() as client:
+        with self.client(patience=1) as client:
             try:
                 return bool(client.admin.command("ping"))
             except PyMongoError:

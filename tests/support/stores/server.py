@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tests.support.eventually import eventually
 
-PORTS = range(20000, 32000)  # below what Linux takes for outgoing connections
+# Below what Linux takes for outgoing connections; each worker of pytest-xdist has ports of its own.
+PORTS = range(20000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 32000, 16)
 PATIENCE = 20.0  # seconds for an answer, where it is not the point that it comes soon
 STARTING = 60.0  # seconds, on a busy machine
 

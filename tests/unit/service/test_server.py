@@ -170,13 +170,13 @@ def test_a_kept_connection_ends_whatever_comes_that_begins_no_request(
     monkeypatch.setattr(server_module, "KEEP_ALIVE_SECONDS", 0.2)
 
     async def story(listening: socket.socket) -> None:
-        server = Server(Config(app, receive_seconds=0.2, grace_seconds=5))
+        server = Server(Config(app, receive_seconds=30, grace_seconds=5))
         task = await _serving(server, listening)
         reader, writer = await asyncio.open_connection(*listening.getsockname())
         writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length)
         assert await reader.readuntil(b"\r\n\r\n")
         writer.write(more)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(25):
             assert await reader.read() == b""
         server.should_exit = True
         await task
@@ -189,7 +189,7 @@ def test_a_websocket_stays_however_long_a_connection_is_kept(monkeypatch: pytest
     monkeypatch.setattr(server_module, "KEEP_ALIVE_SECONDS", 0.2)
 
     async def story(listening: socket.socket) -> None:
-        server = Server(Config(app, receive_seconds=0.2, grace_seconds=1))
+        server = Server(Config(app, receive_seconds=30, grace_seconds=1))
         task = await _serving(server, listening)
         reader, writer = await asyncio.open_connection(*listening.getsockname())
         wanted = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
