@@ -148,14 +148,17 @@ def _end_within(seconds: float) -> None:
 
 
 async def _until_first(**parts: Coroutine[None, None, None]) -> str:
-    """Run all parts until one ends; end the others and return its name. A failure is logged with its trace."""
-    tasks = {asyncio.create_task(part, name=name) for name, part in parts.items()}
+    """Run all parts until one ends; end the others in turn and return its name. A failure is logged with its trace.
+
+    In turn, so that the lease, which comes last, is held until nothing writes any more.
+    """
+    tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+            await asyncio.wait([task])
     for task in done:
         if error := task.exception():
             log.error("failed", part=task.get_name(), error=str(error), exc_info=error)

@@ -62,6 +62,7 @@ async def _seized(election: Election) -> AsyncIterator[None]:
     finally:
         holding.cancel()
         await asyncio.gather(holding, return_exceptions=True)
+    await election.seize()  # all of it is left for helm, whatever the renewals met
 
 
 async def _release_all(cluster: KubeCluster, settings: OperatorSettings) -> None:

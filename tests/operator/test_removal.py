@@ -50,7 +50,7 @@ def test_delete_removes_the_memory_before_the_processor_goes(space: Space) -> No
 
 def test_deletion_ends_when_the_memory_stays(space: Space, operator: OperatorProcess) -> None:
     operator.stop()
-    operator.configure(cleanup_deadline_seconds=5, sweep_seconds=5)
+    operator.configure(cleanup_deadline_seconds=5)
     operator.start()
     space.processor("broad", storage=VOLUME, deletionPolicy="Delete")
     space.ready("broad")

@@ -32,7 +32,7 @@ CALLERS = 24
 SLOW = 3.0
 # A pool is made anew after an outage and has as many connections as calls were at work at once since: here one after
 # the other, but for a heartbeat or a sweep that meets one. What leaks adds up over the outages of this module.
-MET = 4
+MET = 2
 SEQUENCE = ["a", "b"]
 
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 # How long some process has waited for a CPU, or for a disk, so far (Linux, pressure stall information).
 PRESSURE: Final = (Path("/proc/pressure/cpu"), Path("/proc/pressure/io"))
 STRETCH: Final = 3.0
-ROOM: Final = 10.0  # seconds: on a busy machine even a promise of no work at all has so much
+ROOM: Final = 4.0  # seconds: on a busy machine even a promise of no work at all has so much
 
 
 class Deadline:

@@ -148,8 +148,10 @@ class Machine:
                     self._settle(one, ctrl_c)
             except BaseException:
                 identities = [one.instance.identity for one in starting.values()]
-                processes.stop(identities)
-                self.registry.read(ended=identities)
+                try:
+                    processes.stop(identities)
+                finally:
+                    self.registry.read(ended=identities)
                 raise
         return {one.id: one.instance for one in starting.values()}
 

@@ -23,7 +23,8 @@ from kato_operator.reconcile.fence import Fence
 from kato_spec.keys import MONGODB_COLLECTIONS
 
 CONNECT_SECONDS = 2.0
-ENDING_SECONDS = 1.0  # for work that was given up
+# For work that was given up: how often, and how long apart.
+ENDING_TRIES, ENDING_SECONDS = 10, 0.1
 BATCH = 1000  # keys in one command
 
 
@@ -50,8 +51,7 @@ async def _tried(what: str, work: Awaitable[None], seconds: float) -> str | None
         # Not by asyncio.timeout: before Python 3.12 MongoDB's driver may lose a cancellation, and would be waited for.
         done, _ = await asyncio.wait([doing], timeout=seconds)
     finally:
-        doing.cancel()
-        await asyncio.wait([doing], timeout=ENDING_SECONDS)
+        await _end(doing)
     if not done:
         return f"{what} (no answer in {seconds:.0f} s)"
     try:
@@ -59,6 +59,15 @@ async def _tried(what: str, work: Awaitable[None], seconds: float) -> str | None
     except (PyMongoError, RedisError, OSError, ValueError) as error:
         return f"{what} ({type(error).__name__})"
     return None
+
+
+async def _end(doing: asyncio.Future[None]) -> None:
+    """Cancel work until it has ended, for a bounded time: the driver may lose one cancellation after the other."""
+    for _ in range(ENDING_TRIES):
+        doing.cancel()
+        done, _pending = await asyncio.wait([doing], timeout=ENDING_SECONDS)
+        if done:
+            return
 
 
 async def _drop_collections(stores: Stores) -> None:

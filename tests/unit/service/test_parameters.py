@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import cast
 
 import pytest
@@ -20,11 +21,12 @@ class Slow:
 
     def __init__(self) -> None:
         self.record: ParametersRecord | None = None
-        self.answers = asyncio.Event()
+        self.answers = [asyncio.Event(), asyncio.Event()]
+        self._calls = itertools.count()
 
     async def parameters(self) -> ParametersRecord | None:
         found = self.record
-        await self.answers.wait()
+        await self.answers[next(self._calls)].wait()
         return found
 
     async def save_parameters(self, record: ParametersRecord) -> None:
@@ -49,7 +51,7 @@ async def test_what_was_read_before_a_put_does_not_undo_it() -> None:
         await asyncio.sleep(0)
         group.create_task(live.put(of(2)))
         await asyncio.sleep(0.01)
-        store.answers.set()
+        store.answers[0].set()
     assert live.record == store.record == of(2)
     assert live.resolve({}).recall_threshold == 0.2
 
@@ -63,8 +65,9 @@ async def test_of_two_readings_at_once_the_later_one_counts() -> None:
         await asyncio.sleep(0)
         store.record = of(2)
         group.create_task(live.load())
-        await asyncio.sleep(0.01)
-        store.answers.set()
+        for answer in reversed(store.answers):
+            await asyncio.sleep(0.01)
+            answer.set()
     assert live.record == of(2)
 
 
