@@ -56,12 +56,13 @@ PROOFS_MISSED = 3
 PAUSE_SECONDS = 1.0
 # How soon after a watch began anew it is looked for what went before.
 CATCH_UP_SECONDS = 2.0
-# How long giving up the Lease and closing connections may take.
-ENDING_SECONDS = 10.0
+# How long ending what works, giving up the Lease and closing connections may take: less than the kubelet gives a pod.
+ENDING_SECONDS = 25.0
 # Of what a large fleet keeps in memory hardly anything is cyclic: so it is looked through for cycles less often.
 COLLECTION_THRESHOLDS = (20_000, 20, 100)
 
 log = structlog.get_logger()
+Tasks = list[asyncio.Task[None]]
 
 
 class Stop:
@@ -118,7 +119,12 @@ async def _elected(
     election: Election, alarm: Alarm, stop: Stop, telemetry: Telemetry, lead: Coroutine[None, None, None]
 ) -> int:
     """Lead once the lease is won, for as long as it holds; give it away at the end."""
-    if await _until_first(stopped=stop.wait(), won=election.win()) == "stopped":
+    waiting = _begun(stopped=stop.wait(), won=election.win())
+    try:
+        first = await _first(waiting)
+    finally:
+        await _end(waiting)
+    if first == "stopped":
         lead.close()
         return 0
     try:
@@ -133,10 +139,14 @@ async def _leading(
 ) -> int:
     """Lead until a signal, a failure, or one of `others` ends; return the exit code."""
     telemetry.leader = True
-    ended = await _until_first(stopped=stop.wait(), leading=lead, **others)
-    telemetry.leader = False
-    log.info("ending", because=ended)
-    _end_within(ENDING_SECONDS)
+    tasks = _begun(stopped=stop.wait(), leading=lead, **others)
+    try:
+        ended = await _first(tasks)
+        log.info("ending", because=ended)
+    finally:
+        _end_within(ENDING_SECONDS)
+        await _end(tasks)
+        telemetry.leader = False
     return 0 if ended == "stopped" else 1
 
 
@@ -147,18 +157,21 @@ def _end_within(seconds: float) -> None:
     timer.start()
 
 
-async def _until_first(**parts: Coroutine[None, None, None]) -> str:
-    """Run all parts until one ends; end the others in turn and return its name. A failure is logged with its trace.
+def _begun(**parts: Coroutine[None, None, None]) -> Tasks:
+    """Run all parts side by side."""
+    return [asyncio.create_task(part, name=name) for name, part in parts.items()]
 
-    In turn, so that the lease, which comes last, is held until nothing writes any more.
-    """
-    tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-            await asyncio.wait([task])
+
+async def _end(tasks: Tasks) -> None:
+    """End them in turn: the lease, which comes last, is held until nothing writes any more."""
+    for task in tasks:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _first(tasks: Tasks) -> str:
+    """Return the name of the first that ends. A failure is logged with its trace."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         if error := task.exception():
             log.error("failed", part=task.get_name(), error=str(error), exc_info=error)
