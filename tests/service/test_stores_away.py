@@ -18,15 +18,15 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.eventually import Deadline, eventually
+from tests.support.answers import asked_to_come_again, promptly
+from tests.support.eventually import eventually
 from tests.support.service_process import ServiceProcess
 from tests.support.stores.proxy import Proxy
 from tests.support.stores.replicas import Replicas, Stores, running_stores
 from tests.support.stores.server import Server
 
-ANSWER = 2.0  # seconds in which an error comes, as promised
 RECOVERY = 5.0  # seconds after the store's return in which all is well, as promised
-HANGS = 20.0  # seconds after which a call is given up: longer than the first promise can be stretched
+HANGS = 20.0  # seconds after which a call is given up: longer than the promise of an answer can be stretched
 WAIT = 60.0  # seconds for what is not promised
 CALLERS = 24
 SLOW = 3.0
@@ -159,21 +159,6 @@ def half_open(scene: Scene, store: str) -> Callable[[], None]:
 def refuse(scene: Scene, store: str) -> Callable[[], None]:
     scene.proxies[store].refuse()
     return scene.proxies[store].listen
-
-
-def asked_to_come_again(answer: httpx.Response) -> None:
-    assert answer.status_code == 503, answer.text
-    assert answer.json()["error"]["code"] == "STORE_UNAVAILABLE"
-    assert int(answer.headers["retry-after"]) >= 1
-
-
-def promptly(call: Callable[[], httpx.Response]) -> httpx.Response:
-    """Return the answer, which comes as soon as is promised."""
-    deadline = Deadline(HANGS, ANSWER)
-    answer = call()
-    if deadline.over():
-        raise deadline.failure(answer.status_code)
-    return answer
 
 
 @pytest.mark.parametrize("store", ["redis", "mongo"])
