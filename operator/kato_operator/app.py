@@ -14,8 +14,8 @@ import random
 import secrets
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
@@ -62,7 +62,6 @@ ENDING_SECONDS = 25.0
 COLLECTION_THRESHOLDS = (20_000, 20, 100)
 
 log = structlog.get_logger()
-Tasks = list[asyncio.Task[None]]
 
 
 class Stop:
@@ -119,11 +118,8 @@ async def _elected(
     election: Election, alarm: Alarm, stop: Stop, telemetry: Telemetry, lead: Coroutine[None, None, None]
 ) -> int:
     """Lead once the lease is won, for as long as it holds; give it away at the end."""
-    waiting = _begun(stopped=stop.wait(), won=election.win())
-    try:
-        first = await _first(waiting)
-    finally:
-        await _end(waiting)
+    async with _until_first(stopped=stop.wait(), won=election.win()) as first:
+        pass
     if first == "stopped":
         lead.close()
         return 0
@@ -139,14 +135,10 @@ async def _leading(
 ) -> int:
     """Lead until a signal, a failure, or one of `others` ends; return the exit code."""
     telemetry.leader = True
-    tasks = _begun(stopped=stop.wait(), leading=lead, **others)
-    try:
-        ended = await _first(tasks)
+    async with _until_first(stopped=stop.wait(), leading=lead, **others) as ended:
         log.info("ending", because=ended)
-    finally:
         _end_within(ENDING_SECONDS)
-        await _end(tasks)
-        telemetry.leader = False
+    telemetry.leader = False
     return 0 if ended == "stopped" else 1
 
 
@@ -157,25 +149,23 @@ def _end_within(seconds: float) -> None:
     timer.start()
 
 
-def _begun(**parts: Coroutine[None, None, None]) -> Tasks:
-    """Run all parts side by side."""
-    return [asyncio.create_task(part, name=name) for name, part in parts.items()]
+@asynccontextmanager
+async def _until_first(**parts: Coroutine[None, None, None]) -> AsyncIterator[str]:
+    """Run all parts until one ends, and enter the block with its name. A failure is logged with its trace.
 
-
-async def _end(tasks: Tasks) -> None:
-    """End them in turn: the lease, which comes last, is held until nothing writes any more."""
-    for task in tasks:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _first(tasks: Tasks) -> str:
-    """Return the name of the first that ends. A failure is logged with its trace."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        if error := task.exception():
-            log.error("failed", part=task.get_name(), error=str(error), exc_info=error)
-    return min(done, key=lambda task: task.get_name() != "stopped").get_name()
+    After the block the others are ended in turn: the lease, which comes last, is held until nothing writes any more.
+    """
+    tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if error := task.exception():
+                log.error("failed", part=task.get_name(), error=str(error), exc_info=error)
+        yield min(done, key=lambda task: task.get_name() != "stopped").get_name()
+    finally:
+        for task in tasks:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 class Leader:
